@@ -1,0 +1,295 @@
+package quarantine
+
+import (
+	"context"
+	"time"
+)
+
+// The interfaces that the domain needs of the outside. They are small on
+// purpose: what a service does not receive, it cannot do. Unless a method says
+// otherwise its errors wrap ErrUnavailable when the other side could not be
+// reached or did not answer in time, and nothing may be concluded from that.
+
+// Clock gives the time; cmd passes time.Now, tests a stepped clock.
+type Clock func() time.Time
+
+// --- Ceph -------------------------------------------------------------------
+
+// Trash lists and moves trash entries. None of its methods destroys.
+type Trash interface {
+	// ListTrash returns every entry of the pool's trash that a user put there
+	// (source USER; `rbd trash ls --all` shows more), or an error: never a
+	// part. Similar to: rbd trash ls --long.
+	ListTrash(ctx context.Context, pool PoolRef) ([]TrashEntry, error)
+	// MoveToTrash moves the live image of that name to the trash, protected
+	// for the duration. ErrNotFound if no such name. Similar to: rbd trash mv
+	// --expires-at.
+	MoveToTrash(ctx context.Context, pool PoolRef, name string, protect time.Duration) error
+	// RestoreFromTrash takes the entry out of the trash under the name.
+	// ErrNotFound if the id is not in the trash, ErrExists if the name is
+	// taken. Similar to: rbd trash restore --image.
+	RestoreFromTrash(ctx context.Context, key Key, name string) error
+}
+
+// ImageInfo is what opening an image shows.
+type ImageInfo struct {
+	SizeBytes int64
+	// Sealed reports the snapshot SealSnapshot.
+	Sealed bool
+	// Record is the content of the metadata key of the disk's record; nil if
+	// there is none.
+	Record []byte
+}
+
+// Images opens images by id, in the trash or not.
+type Images interface {
+	// OpenImage opens the image for writing metadata and taking the seal.
+	// ErrNotFound if no image has that id.
+	OpenImage(ctx context.Context, key Key) (Image, error)
+	// LiveImages returns the live images of the pool whose names begin with
+	// the prefix, as name → image id, without listing the whole pool (a read
+	// of rbd_directory's omap by prefix).
+	LiveImages(ctx context.Context, pool PoolRef, prefix string) (map[string]string, error)
+}
+
+// Image is an open image. It is used by one goroutine and must be closed.
+type Image interface {
+	// Info is what was read when the image was opened.
+	Info() ImageInfo
+	// WriteRecord sets the record. Similar to: rbd image-meta set.
+	WriteRecord(ctx context.Context, record []byte) error
+	// Seal takes the snapshot SealSnapshot; one that exists is success.
+	// Similar to: rbd snap create --image-id ID --snap quarantine.
+	Seal(ctx context.Context) error
+	Close() error
+}
+
+// Cloner gives a sealed disk back as another image.
+type Cloner interface {
+	// Clone makes dst a copy-on-write clone (format 2) of the seal of the live
+	// image named src. ErrExists if dst is there. Similar to: rbd clone
+	// --rbd-default-clone-format 2 src@quarantine dst.
+	Clone(ctx context.Context, pool PoolRef, src string, dst PoolRef, dstName string) error
+	// Flatten copies the parent's blocks into the image. progress may be nil.
+	// A second call goes on where the first ended. Similar to: rbd flatten.
+	Flatten(ctx context.Context, pool PoolRef, name string, progress Progress) error
+}
+
+// Progress is told how much of a long work is done.
+type Progress func(done, total uint64)
+
+// Reader reads a disk's sealed bytes.
+type Reader interface {
+	// ReadSealed calls extent for each allocated extent of the seal in
+	// ascending order; what is between them is zero. A nil error means that
+	// all of it was read. The data is valid during the call only.
+	ReadSealed(ctx context.Context, key Key, extent func(offset int64, data []byte) error) error
+	// Used measures the allocated bytes of the image. Similar to: rbd du.
+	Used(ctx context.Context, key Key) (int64, error)
+}
+
+// Remover is the only interface that destroys. Only NewCollector takes one.
+type Remover interface {
+	// Dependents names what stands in the way of a removal: clones of the
+	// image's snapshots, and watchers (clients that have it open).
+	Dependents(ctx context.Context, key Key) ([]string, error)
+	// Unseal removes the snapshot SealSnapshot; one that is gone is success,
+	// and so is an image that is gone. Similar to: rbd snap rm --image-id ID.
+	Unseal(ctx context.Context, key Key) error
+	// Reopen takes the protection time off a trash entry: it restores it under
+	// its reserved name and moves it to the trash again with none. An entry
+	// without protection is success.
+	Reopen(ctx context.Context, key Key) error
+	// Remove removes the trash entry without force and frees its space. An
+	// entry that is gone is success. Similar to: rbd trash rm.
+	Remove(ctx context.Context, key Key, progress Progress) error
+}
+
+// Health tells how a cluster feels.
+type Health struct {
+	// Status is HEALTH_OK, HEALTH_WARN or HEALTH_ERR.
+	Status string
+	// Checks are the names of the raised health checks (PG_DEGRADED …).
+	Checks []string
+}
+
+// Clusters tells about the clusters and pools in the service's care.
+type Clusters interface {
+	// Pools returns the configured pools of all clusters.
+	Pools() []Pool
+	// Health asks a cluster's monitors. Similar to: ceph health -f json.
+	Health(ctx context.Context, fsid string) (Health, error)
+}
+
+// Pool is a pool in the service's care.
+type Pool struct {
+	PoolRef
+	// Cluster is the configured name of the cluster, Cloud that of the cloud
+	// whose disks are in the pool.
+	Cluster string
+	Cloud   string
+	// Guarded pools have rbd_move_to_trash_on_remove set and verified. In
+	// others the service seizes at the first sign of a deletion.
+	Guarded bool
+	// Protect is the protection time of a trash entry, far beyond any
+	// retention.
+	Protect time.Duration
+}
+
+// --- the catalog --------------------------------------------------------------
+
+// Disks is the part of the catalog that keeps disks.
+type Disks interface {
+	// Disk returns the disk of that id. ErrNotFound.
+	Disk(ctx context.Context, id string) (Disk, error)
+	// FindDisks returns the disks that the filter selects, in its order.
+	FindDisks(ctx context.Context, f DiskFilter) ([]Disk, error)
+	// PutDisk writes the disk if the catalog's version of it is d.Version
+	// (zero: there is none yet), and returns it with its new version.
+	// ErrConflict if somebody was faster.
+	PutDisk(ctx context.Context, d Disk) (Disk, error)
+	// DropLost removes the record of a lost disk that was found after all.
+	// It touches no disk in any other state (ErrConflict).
+	DropLost(ctx context.Context, id string) error
+}
+
+// Deletions is the part of the catalog that keeps deletions.
+type Deletions interface {
+	// Deletion returns the deletion of that id. ErrNotFound.
+	Deletion(ctx context.Context, id string) (Deletion, error)
+	// MergeDeletion stores the Merge of the deletion with what is known of
+	// it, and reports whether that changed anything.
+	MergeDeletion(ctx context.Context, d Deletion) (merged Deletion, changed bool, err error)
+	// DeletionsOf returns the deletions with a DiskRef whose name is one of
+	// the keys (JoinKeys).
+	DeletionsOf(ctx context.Context, keys []string) ([]Deletion, error)
+	// OpenDeletions returns deletions received before the time that have a
+	// Required DiskRef and were not closed, oldest first.
+	OpenDeletions(ctx context.Context, before time.Time, limit int) ([]Deletion, error)
+	// CloseDeletion marks that every required disk is accounted for.
+	CloseDeletion(ctx context.Context, id string) error
+}
+
+// Marks keeps small facts across restarts: the last runs of the cron jobs and
+// the last time seen.
+type Marks interface {
+	// Mark returns the value under the name; ErrNotFound if there is none.
+	Mark(ctx context.Context, name string) ([]byte, error)
+	// SetMark replaces it.
+	SetMark(ctx context.Context, name string, value []byte) error
+}
+
+// DiskFilter selects disks. Zero fields select all.
+type DiskFilter struct {
+	States        []State
+	Pool          *PoolRef
+	OriginalNames []string // exact names, any of them
+	// NamePrefix selects original names that are the prefix or go on after it
+	// with one of "_.-@".
+	NamePrefix     string
+	Cloud          string
+	Project        string // id or name
+	User           string // owner or deleter, id or name
+	VM             string // id or name of the VM; also matches the server of a volume
+	Address        string // IP or MAC
+	CaseID         string // of an open hold
+	Held           *bool
+	Unexplained    bool
+	Isolate        *bool
+	RecordStale    bool // only disks whose record on the image is old
+	Unmeasured     bool // only disks whose UsedBytes is -1
+	Sealed         *bool
+	DeletedFrom    time.Time // inclusive
+	DeletedTo      time.Time // exclusive
+	RetainBefore   time.Time // retain-until at or before
+	ExpiringBefore time.Time // expiring since at or before
+	IDPrefix       string
+
+	// Sort is one of deleted_at (default), quarantined_at, retain_until,
+	// size_bytes, original_name, resource_name, project, user, state; Desc
+	// turns it round. The id breaks ties.
+	Sort string
+	Desc bool
+	// Limit is the page's size (0: no limit), Offset where it begins.
+	Limit  int
+	Offset int
+}
+
+// Total counts the disks of one state in one pool.
+type Total struct {
+	PoolRef
+	State State
+	Disks int64
+	Bytes int64 // provisioned
+	Used  int64 // allocated, where measured
+}
+
+// --- policy and custody -------------------------------------------------------
+
+// Facts is what a policy may look at.
+type Facts struct {
+	// Deletion is nil for an unexplained disk.
+	Deletion     *Deletion
+	Pool         PoolRef
+	Cluster      string
+	Cloud        string // of the deletion, else of the pool
+	OriginalName string
+	Role         string
+	SizeBytes    int64
+	Capture      Capture
+	DeletedAt    time.Time
+}
+
+// Policy decides how long a disk is kept.
+type Policy interface {
+	// Decide is pure: the same facts and policy give the same decision.
+	Decide(f Facts) Decision
+	// Ready returns nil when the policy in force is the one on disk, else why
+	// the last load failed. The old policy goes on deciding; removals stop.
+	Ready() error
+}
+
+// Entry is one line of the custody log.
+type Entry struct {
+	At      time.Time `json:"at"`
+	Disk    string    `json:"disk,omitempty"`
+	Act     string    `json:"act"`     // adopt, seal, hold, release, extend, restore, export, expire, purge …
+	Outcome string    `json:"outcome"` // intent, done, refused, failed
+	Actor   string    `json:"actor"`   // a person, or the service's part ("collector")
+	Reason  string    `json:"reason,omitempty"`
+	Key     *Key      `json:"key,omitempty"`
+	// Detail is what else belongs to the act: a case id, a new date, a name.
+	Detail map[string]string `json:"detail,omitempty"`
+}
+
+// Custodian keeps the custody log.
+type Custodian interface {
+	// Append returns nil only when the entry is durable.
+	Append(ctx context.Context, e Entry) error
+}
+
+// CustodyReader reads it back.
+type CustodyReader interface {
+	// Entries returns a disk's entries in order, with an error if the chain
+	// does not verify.
+	Entries(ctx context.Context, disk string) ([]Entry, error)
+	// Verify checks the whole chain.
+	Verify(ctx context.Context) error
+}
+
+// --- observation ---------------------------------------------------------------
+
+// Observer is told of what happens, for metrics. Its methods return at once.
+type Observer interface {
+	// Moved: a disk changed its state; from is "" for a new one.
+	Moved(d *Disk, from State)
+	// Captured: the time between a disk's deletion and its seal.
+	Captured(lag time.Duration)
+	// CustodyFailed: an entry could not be written, and capture went on.
+	CustodyFailed()
+}
+
+// Steps is called before and after each outside act, for fault injection: a
+// returned error fails the act. Production passes nil.
+type Steps func(point string) error
+
