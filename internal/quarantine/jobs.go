@@ -1,0 +1,56 @@
+package quarantine
+
+import "time"
+
+// The cron jobs.
+const (
+	JobCollect   = "collect"
+	JobReconcile = "reconcile"
+	JobGuard     = "guard"
+)
+
+// Report is what a run of a job did, or with DryRun would do.
+type Report struct {
+	Job       string    `json:"job"`
+	DryRun    bool      `json:"dry_run"`
+	Actor     string    `json:"actor"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
+	// Stopped says why the run removed nothing, or stopped before its end; ""
+	// when it came to its end.
+	Stopped string       `json:"stopped,omitempty"`
+	Items   []ReportItem `json:"items"`
+}
+
+// Failed counts the items that did not succeed.
+func (r *Report) Failed() int {
+	n := 0
+	for _, it := range r.Items {
+		if it.Error != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// ReportItem is one act on one disk, or one finding.
+type ReportItem struct {
+	Disk   string `json:"disk,omitempty"`
+	Pool   string `json:"pool,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Act    string `json:"act"` // adopt, expire, purge, finish, undo, join, lost, guard …
+	Reason string `json:"reason,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// LastRun is kept for each job across restarts.
+type LastRun struct {
+	Job         string    `json:"job"`
+	StartedAt   time.Time `json:"started_at"`
+	EndedAt     time.Time `json:"ended_at"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	Acts        int       `json:"acts"`
+	Failed      int       `json:"failed"`
+	Stopped     string    `json:"stopped,omitempty"`
+}
