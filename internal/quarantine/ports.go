@@ -292,4 +292,3 @@ type Observer interface {
 // Steps is called before and after each outside act, for fault injection: a
 // returned error fails the act. Production passes nil.
 type Steps func(point string) error
-
