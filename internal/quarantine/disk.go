@@ -120,7 +120,7 @@ type Disk struct {
 	UsedBytes int64 `json:"used_bytes"`
 
 	// DeletedAt is when the image came into the trash, by the clock of the
-	// client that removed it.
+	// client that removed it, in whole seconds.
 	DeletedAt     time.Time `json:"deleted_at"`
 	QuarantinedAt time.Time `json:"quarantined_at"`
 	// ProtectedUntil is the end of the trash entry's own protection time.
@@ -142,6 +142,9 @@ type Disk struct {
 	// Sealed is true from the moment the seal snapshot is known to exist until
 	// it is known to be gone.
 	Sealed bool `json:"sealed"`
+	// EarlyBy is who asked for the disk to be purged before its time; empty
+	// otherwise. A hold or an extension takes the request back.
+	EarlyBy string `json:"early_by,omitempty"`
 	// Intent is what is being done in the states restoring and purging, so
 	// that a restart can finish or undo it.
 	Intent string `json:"intent,omitempty"`

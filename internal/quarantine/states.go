@@ -41,7 +41,7 @@ func States() []State {
 //	purging → expiring: Ceph refused, and the disk was sealed again
 //	any state that has the image → lost; lost → pending (found after all)
 var legalMoves = map[State][]State{
-	"":          {Pending, Quarantined, Expiring, Lost}, // Quarantined, Expiring: rebuilt from the image's record
+	"":          {Pending, Quarantined, Expiring, Restored, Lost}, // all but Pending and Lost: read from the image's record
 	Pending:     {Quarantined, Lost},
 	Quarantined: {Expiring, Restoring, Lost},
 	Expiring:    {Quarantined, Purging, Restoring, Lost},

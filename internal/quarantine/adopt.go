@@ -1,0 +1,271 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Adopter takes images under quarantine.
+//
+// The order of its steps, each of which may be repeated and none of which
+// destroys:
+//
+//  1. the row `pending`, with the image's key, the decision and its reason, is
+//     committed: from here on the reconciler knows of the intent;
+//  2. the record is written to the image's metadata: from here on the catalog
+//     can be lost;
+//  3. the seal snapshot is taken: from here on Ceph refuses a removal;
+//  4. if the trash entry's own protection is short or over, the image is
+//     restored under its reserved name and moved to the trash again with the
+//     full protection: between the two the seal protects, and the reconciler
+//     knows the reserved name;
+//  5. the row becomes `quarantined`.
+//
+// A crash between any two leaves the disk protected by the guard, by the seal,
+// or by both.
+type Adopter struct {
+	identity
+	trash  Trash
+	images Images
+}
+
+// NewAdopter makes an Adopter.
+func NewAdopter(l *Ledger, trash Trash, deletions Deletions, policy Policy, clusters Clusters) *Adopter {
+	return &Adopter{
+		identity: identity{ledger: l, deletions: deletions, policy: policy, clusters: clusters},
+		trash:    trash, images: l.images,
+	}
+}
+
+// Adopt takes a trash entry under quarantine, or finishes what an earlier call
+// began. A disk that is in quarantine already is returned as it is. ErrBusy
+// means that something else must happen first, and that the reconciler will
+// come back to it; ErrNotFound that the image is gone.
+func (a *Adopter) Adopt(ctx context.Context, e TrashEntry, capture Capture) (Disk, error) {
+	id := e.Key.DiskID()
+	unlock, err := a.ledger.lock(ctx, id)
+	if err != nil {
+		return Disk{}, err
+	}
+	defer unlock()
+	return a.adoptLocked(ctx, id, e, capture)
+}
+
+func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capture Capture) (Disk, error) {
+	l := a.ledger
+	d, err := l.disks.Disk(ctx, id)
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Disk{}, fmt.Errorf("adopt %s: %w", e.Key, err)
+	}
+	switch d.State {
+	case Quarantined, Expiring:
+		return d, nil
+	case Restoring, Purging:
+		return d, fmt.Errorf("adopt %s: %w: it is %s", e.Key, ErrBusy, d.State)
+	case Purged:
+		return d, fmt.Errorf("adopt %s: %w: the catalog says that this image id was purged at %s", e.Key, ErrConflict, d.PurgedAt)
+	case Restored:
+		if d.Sealed {
+			return d, fmt.Errorf("adopt %s: %w: it was restored and deleted again; its old seal is taken off by the next collect run first", e.Key, ErrBusy)
+		}
+	}
+	img, err := a.open(ctx, e.Key)
+	if err != nil {
+		return d, fmt.Errorf("adopt %s: %w", e.Key, err)
+	}
+	defer img.Close()
+	info := img.Info()
+	if !known {
+		if d, err = a.imported(ctx, e, info); err == nil {
+			if d.State != Pending {
+				return d, nil
+			}
+		} else if !errors.Is(err, ErrNoRecord) {
+			return d, err
+		}
+	}
+	if d.State != Pending {
+		if d, err = a.begin(ctx, d, id, e, info, capture); err != nil {
+			return d, err
+		}
+	}
+	return a.finish(ctx, d, e, img)
+}
+
+func (a *Adopter) open(ctx context.Context, key Key) (img Image, err error) {
+	err = a.ledger.around("adopt.open", func() error {
+		img, err = a.images.OpenImage(ctx, key)
+		return err
+	})
+	return img, err
+}
+
+// begin commits the intent (step 1).
+func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, info ImageInfo, capture Capture) (Disk, error) {
+	now := a.ledger.clock().UTC().Truncate(time.Second)
+	d := Disk{
+		ID: id, Key: e.Key, OriginalName: e.Name, Capture: capture,
+		SizeBytes: info.SizeBytes, UsedBytes: -1, Sealed: info.Sealed,
+		DeletedAt: e.DeletedAt.UTC().Truncate(time.Second), QuarantinedAt: now, ProtectedUntil: e.ProtectedUntil.UTC(),
+		State: old.State, Version: old.Version,
+	}
+	// Found again (lost, or restored and deleted again): what was promised and
+	// what holds it are not forgotten.
+	if old.State == Lost {
+		d.Holds, d.RetainUntil = old.Holds, old.RetainUntil
+	}
+	if strings.HasPrefix(d.OriginalName, ReservedPrefix) && old.OriginalName != "" {
+		d.OriginalName = old.OriginalName
+	}
+	del, err := a.explain(ctx, d)
+	if err != nil {
+		return old, fmt.Errorf("adopt %s: %w", e.Key, err)
+	}
+	a.withDeletion(&d, del)
+	a.decide(&d, now)
+	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: map[string]string{
+		"name": d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
+		"retain_until": d.RetainUntil.Format(time.RFC3339), "capture": string(d.Capture), "deletion": d.DeletionID(),
+	}}
+	return a.ledger.move(ctx, d, Pending, entry, nil)
+}
+
+// finish performs steps 2 to 5.
+func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (Disk, error) {
+	l := a.ledger
+	onImage := d
+	onImage.State = Quarantined
+	onImage.Sealed = true
+	if err := l.writeRecord(ctx, img, onImage); err != nil {
+		return d, fmt.Errorf("adopt %s: write its record: %w", d.Key, err)
+	}
+	if err := l.around("seal", func() error { return img.Seal(ctx) }); err != nil {
+		return d, fmt.Errorf("adopt %s: seal: %w", d.Key, err)
+	}
+	until, err := a.protect(ctx, d, e.ProtectedUntil)
+	if err != nil {
+		return d, fmt.Errorf("adopt %s: %w", d.Key, err)
+	}
+	now := l.clock()
+	d, err = l.move(ctx, d, Quarantined, Entry{Act: "seal", Actor: "adopter", Detail: map[string]string{"snapshot": SealSnapshot}}, func(n *Disk) {
+		n.Sealed = true
+		n.ProtectedUntil = until
+		n.RecordStale = false
+	})
+	if err != nil {
+		return d, err
+	}
+	if !d.DeletedAt.IsZero() {
+		l.obs.Captured(now.Sub(d.DeletedAt))
+	}
+	if err := a.resolveLost(ctx, d); err != nil {
+		return d, err
+	}
+	return a.joinedMeanwhile(ctx, d)
+}
+
+// joinedMeanwhile closes the gap between reading the Deletions (begin) and
+// committing the disk: a Deletion recorded in that moment found no disk to
+// join, and the disk did not find it.
+func (a *Adopter) joinedMeanwhile(ctx context.Context, d Disk) (Disk, error) {
+	if d.Deletion != nil {
+		return d, nil
+	}
+	del, err := a.explain(ctx, d)
+	if err != nil || del == nil {
+		return d, err
+	}
+	return a.rejoinLocked(ctx, d, del)
+}
+
+// protect gives the entry the full protection time if less than half of it is
+// left (step 4), and returns its end.
+func (a *Adopter) protect(ctx context.Context, d Disk, until time.Time) (time.Time, error) {
+	full := a.pool(d.Key.PoolRef()).Protect
+	now := a.ledger.clock()
+	if until.After(now.Add(full / 2)) {
+		return until.UTC(), nil
+	}
+	if err := reprotect(ctx, a.ledger, a.trash, d.Key, full); err != nil {
+		return until, err
+	}
+	return now.Add(full).UTC().Truncate(time.Second), nil
+}
+
+// reprotect moves the entry through its reserved name to the trash again, with
+// the full protection. It may be repeated: an image that is already out, under
+// the reserved name, is only moved back.
+func reprotect(ctx context.Context, l *Ledger, trash Trash, key Key, full time.Duration) error {
+	err := l.around("protect.restore", func() error {
+		return trash.RestoreFromTrash(ctx, key, key.ReservedName())
+	})
+	// Not in the trash: it is out already, under the reserved name, or the
+	// next step says that it is not.
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("take %s out of the trash to protect it: %w", key, err)
+	}
+	err = l.around("protect.trash", func() error {
+		return trash.MoveToTrash(ctx, key.PoolRef(), key.ReservedName(), full)
+	})
+	if err != nil {
+		return fmt.Errorf("move %s back to the trash with full protection: %w", key, err)
+	}
+	return nil
+}
+
+// imported makes the row of an image that bears its own record, as it is when
+// the catalog was lost. The state follows from what is seen on the image: one
+// without a seal is pending, whatever its record says, and is sealed now.
+// ErrNoRecord if it has none.
+func (a *Adopter) imported(ctx context.Context, e TrashEntry, info ImageInfo) (Disk, error) {
+	d, err := DecodeRecord(e.Key, info.Record)
+	if err != nil {
+		if errors.Is(err, ErrInvalid) {
+			// A record that nobody can read is no reason to leave the image
+			// unprotected, but the reader must hear of it.
+			a.ledger.log.Error("record on the image cannot be read; adopting it as new", "image_id", e.Key.ImageID, "error", err)
+			return Disk{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+		}
+		return Disk{}, err
+	}
+	d.Version = 0
+	d.RecordStale = false
+	to := d.State
+	d.State = ""
+	switch {
+	case to == Restored && info.Sealed:
+		// Restored, deleted again, and the catalog lost in between: the seal
+		// is the old one. The collector takes it off, then it is adopted anew.
+		d.Sealed = true
+		d, err = a.putImported(ctx, d, Restored)
+		if err != nil {
+			return d, err
+		}
+		return d, fmt.Errorf("adopt %s: %w: its old seal is taken off by the next collect run first", e.Key, ErrBusy)
+	case to == Restored:
+		return Disk{}, fmt.Errorf("image %s: %w: its record is of an earlier stay, which ended", e.Key, ErrNoRecord)
+	case !info.Sealed:
+		to = Pending
+		d.Sealed = false
+	case to != Expiring:
+		to = Quarantined
+		d.Sealed = true
+	}
+	d.ProtectedUntil = e.ProtectedUntil.UTC()
+	return a.putImported(ctx, d, to)
+}
+
+func (a *Adopter) putImported(ctx context.Context, d Disk, to State) (Disk, error) {
+	if d.Deletion != nil {
+		merged, _, err := a.deletions.MergeDeletion(ctx, *d.Deletion)
+		if err != nil {
+			return d, fmt.Errorf("disk %s: record the deletion from its image: %w", d.ID, err)
+		}
+		d.Deletion = &merged
+	}
+	return a.ledger.move(ctx, d, to, Entry{Act: "import", Actor: "reconciler", Reason: "read from the record on the image"}, nil)
+}

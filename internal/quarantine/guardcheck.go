@@ -1,0 +1,161 @@
+package quarantine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// GuardKeeper sets the guard of pools and verifies again and again that it
+// holds: by the pool's settings, and by a canary that is removed through the
+// ordinary path and must be found in the trash, because librbd fails open when
+// it cannot read the settings.
+type GuardKeeper struct {
+	ledger   *Ledger
+	guard    Guard
+	clusters Clusters
+	marks    Marks
+	// Checked is told of every status; for metrics. It may be nil.
+	Checked func(GuardStatus)
+}
+
+// NewGuardKeeper makes the service.
+func NewGuardKeeper(l *Ledger, g Guard, c Clusters, m Marks) *GuardKeeper {
+	return &GuardKeeper{ledger: l, guard: g, clusters: c, marks: m}
+}
+
+// Run checks the guard of every guarded pool, canary included.
+func (g *GuardKeeper) Run(ctx context.Context, actor string, o JobOptions) Report {
+	rep := Report{Job: JobGuard, DryRun: o.DryRun, Actor: actor, StartedAt: g.ledger.clock().UTC(), Items: []ReportItem{}}
+	for _, pool := range g.clusters.Pools() {
+		if !pool.Guarded {
+			continue
+		}
+		it := ReportItem{Pool: pool.PoolRef.String(), Act: "guard"}
+		st, err := g.Check(ctx, pool, !o.DryRun)
+		switch {
+		case err != nil:
+			it.Error = err.Error()
+		case st.Fault != "":
+			it.Error, it.Reason = st.Fault, st.Hint
+			g.ledger.log.Error("the guard of a pool does not hold", "pool", pool.PoolRef.String(), "fault", st.Fault, "hint", st.Hint)
+		default:
+			it.Reason = "holds"
+		}
+		rep.Items = append(rep.Items, it)
+	}
+	rep.EndedAt = g.ledger.clock().UTC()
+	return rep
+}
+
+// Check reads the pool's settings, lets the canary go if asked, and keeps the
+// status.
+func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardStatus, error) {
+	prev, err := g.Status(ctx, pool)
+	if err != nil {
+		return GuardStatus{}, err
+	}
+	st := GuardStatus{Pool: pool, CheckedAt: g.ledger.clock().UTC(), CanaryAt: prev.CanaryAt}
+	st.Setting, err = g.guard.ReadGuard(ctx, pool.PoolRef)
+	if err != nil {
+		return st, fmt.Errorf("read the guard of %s: %w", pool.PoolRef, err)
+	}
+	switch {
+	case !st.Setting.On:
+		st.Fault = "rbd_move_to_trash_on_remove is not set on the pool: deleted disks are gone at once"
+	case st.Setting.Expire < pool.Protect:
+		st.Fault = fmt.Sprintf("rbd_move_to_trash_on_remove_expire_seconds is %s, less than the %s of the configuration", st.Setting.Expire, pool.Protect)
+	}
+	if canary {
+		entry, err := g.guard.Canary(ctx, pool.PoolRef)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			if st.Fault == "" {
+				st.Fault = "the canary was removed and is not in the trash: the guard does not work although its option is set"
+			}
+		case err != nil:
+			return st, fmt.Errorf("canary of %s: %w", pool.PoolRef, err)
+		case st.Fault == "" && entry.ProtectedUntil.Before(g.ledger.clock().Add(pool.Protect/2)):
+			st.Fault = "the canary came into the trash with too short a protection: " + entry.ProtectedUntil.UTC().Format(time.RFC3339)
+			st.CanaryAt = st.CheckedAt
+		default:
+			st.CanaryAt = st.CheckedAt
+		}
+	}
+	if st.Fault != "" {
+		st.Hint = "quarantinectl ceph guard on " + pool.PoolRef.String()
+	}
+	if g.Checked != nil {
+		g.Checked(st)
+	}
+	return st, g.keep(ctx, st)
+}
+
+// Status returns the last known status of the pool's guard; its CheckedAt is
+// zero if there was no check yet.
+func (g *GuardKeeper) Status(ctx context.Context, pool Pool) (GuardStatus, error) {
+	b, err := g.marks.Mark(ctx, guardMark(pool))
+	if errors.Is(err, ErrNotFound) {
+		return GuardStatus{Pool: pool}, nil
+	}
+	if err != nil {
+		return GuardStatus{}, fmt.Errorf("read the last guard check of %s: %w", pool.PoolRef, err)
+	}
+	var st GuardStatus
+	if err := json.Unmarshal(b, &st); err != nil {
+		return GuardStatus{}, fmt.Errorf("read the last guard check of %s: %w: %w", pool.PoolRef, ErrInvalid, err)
+	}
+	st.Pool = pool
+	return st, nil
+}
+
+func (g *GuardKeeper) keep(ctx context.Context, st GuardStatus) error {
+	b, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("encode the guard status of %s: %w", st.Pool.PoolRef, err)
+	}
+	if err := g.marks.SetMark(ctx, guardMark(st.Pool), b); err != nil {
+		return fmt.Errorf("keep the guard status of %s: %w", st.Pool.PoolRef, err)
+	}
+	return nil
+}
+
+func guardMark(p Pool) string { return "guard/" + p.FSID + "/" + p.PoolRef.String() }
+
+// Set switches the guard of a pool on or off, at a person's request, and
+// checks it.
+func (g *GuardKeeper) Set(ctx context.Context, actor string, pool Pool, on bool, reason string) (GuardStatus, error) {
+	e := Entry{Act: "guard-off", Actor: actor, Reason: reason, Detail: map[string]string{"pool": pool.PoolRef.String(), "fsid": pool.FSID}}
+	setting := GuardSetting{}
+	if on {
+		e.Act = "guard-on"
+		setting = GuardSetting{On: true, Expire: pool.Protect}
+	}
+	err := g.ledger.witnessed(ctx, Disk{}, e, func() error {
+		return g.guard.WriteGuard(ctx, pool.PoolRef, setting)
+	})
+	if err != nil {
+		return GuardStatus{Pool: pool}, fmt.Errorf("%s of %s: %w", e.Act, pool.PoolRef, err)
+	}
+	return g.Check(ctx, pool, on)
+}
+
+// FindPool resolves a pool's name as people write it: "pool", "pool/namespace"
+// or "cluster:pool". ErrNotFound if there is none, ErrInvalid if several match.
+func FindPool(c Clusters, name string) (Pool, error) {
+	var found []Pool
+	for _, p := range c.Pools() {
+		if name == p.PoolRef.String() || name == p.Cluster+":"+p.PoolRef.String() {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Pool{}, fmt.Errorf("pool %q is not in the configuration: %w", name, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return Pool{}, invalidf("pool %q is in several clusters; write cluster:pool", name)
+}

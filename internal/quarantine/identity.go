@@ -1,0 +1,229 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// identity joins disks with Deletions and asks the policy. Adopter and
+// Recorder share it, because either side may come first.
+type identity struct {
+	ledger    *Ledger
+	deletions Deletions
+	policy    Policy
+	clusters  Clusters
+}
+
+// cloudOf returns the cloud that a pool belongs to, or "" if the pool may hold
+// disks of any.
+func (j *identity) cloudOf(p PoolRef) string { return j.pool(p).Cloud }
+
+func (j *identity) pool(p PoolRef) Pool {
+	for _, pool := range j.clusters.Pools() {
+		if pool.PoolRef == p {
+			return pool
+		}
+	}
+	return Pool{PoolRef: p}
+}
+
+// explain returns the Deletion of a disk that is not in the catalog yet, or
+// nil.
+func (j *identity) explain(ctx context.Context, d Disk) (*Deletion, error) {
+	result, _, err := j.group(ctx, d.OriginalName, &d)
+	if err != nil {
+		return nil, err
+	}
+	return result[d.ID], nil
+}
+
+// group joins all disks that bore the name, with extra among them.
+func (j *identity) group(ctx context.Context, name string, extra *Disk) (map[string]*Deletion, []Disk, error) {
+	deletions, err := j.deletions.DeletionsOf(ctx, JoinKeys(name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the deletions of %q: %w", name, err)
+	}
+	disks, err := j.ledger.disks.FindDisks(ctx, DiskFilter{OriginalNames: []string{name}})
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the disks named %q: %w", name, err)
+	}
+	if extra != nil {
+		kept := disks[:0]
+		for _, d := range disks {
+			if d.ID != extra.ID {
+				kept = append(kept, d)
+			}
+		}
+		disks = append(kept, *extra)
+	}
+	return Join(disks, deletions, j.cloudOf), disks, nil
+}
+
+// decide asks the policy about the disk as it is known now, and sets what
+// follows from it. retain-until only grows: an identity that comes late, or a
+// policy that changed, never shortens what was promised.
+func (j *identity) decide(d *Disk, now time.Time) {
+	pool := j.pool(d.Key.PoolRef())
+	f := Facts{
+		Deletion: d.Deletion, Pool: pool.PoolRef, Cluster: pool.Cluster, Cloud: pool.Cloud,
+		OriginalName: d.OriginalName, Role: d.Role, SizeBytes: d.SizeBytes, Capture: d.Capture, DeletedAt: d.DeletedAt,
+	}
+	if d.Deletion != nil {
+		f.Cloud = d.Deletion.Cloud
+	}
+	dec := j.policy.Decide(f)
+	// Counted from the later of death and capture: a client's wrong clock, or
+	// a disk that lay in the trash before its pool was in our care, must not
+	// make it expire the moment it is adopted.
+	from := d.DeletedAt
+	if d.QuarantinedAt.After(from) {
+		from = d.QuarantinedAt
+	}
+	if until := from.Add(dec.Retain); until.After(d.RetainUntil) {
+		d.RetainUntil = until.UTC().Truncate(time.Second)
+	}
+	d.Decision = dec
+	if dec.Hold != nil && !hasHold(d.Holds, dec.Hold.CaseID) {
+		d.Holds = append(append([]Hold(nil), d.Holds...), Hold{
+			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: "policy:" + dec.Rule, PlacedAt: now,
+		})
+	}
+}
+
+func hasHold(holds []Hold, caseID string) bool {
+	for _, h := range holds {
+		if h.CaseID == caseID {
+			return true
+		}
+	}
+	return false
+}
+
+// withDeletion sets the Deletion and the role that it gives the disk.
+func (j *identity) withDeletion(d *Disk, del *Deletion) {
+	d.Deletion = del
+	if del == nil {
+		return
+	}
+	if ref := del.refFor(d.Key.PoolRef(), d.OriginalName); ref != nil && ref.Role != "" {
+		d.Role = ref.Role
+	}
+}
+
+// rejoin recomputes the Deletions of all disks that bore the name and updates
+// those whose Deletion is another one, or says more, than before. It returns
+// the disks it changed.
+func (j *identity) rejoin(ctx context.Context, name string) ([]Disk, error) {
+	result, disks, err := j.group(ctx, name, nil)
+	if err != nil {
+		return nil, err
+	}
+	var changed []Disk
+	for _, d := range disks {
+		want := result[d.ID]
+		if !d.State.InQuarantine() || sameDeletion(d.Deletion, want) {
+			continue
+		}
+		saved, err := j.rejoinOne(ctx, d.ID, want)
+		if err != nil {
+			return changed, err
+		}
+		changed = append(changed, saved)
+	}
+	return changed, nil
+}
+
+func sameDeletion(a, b *Deletion) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(*b)
+}
+
+func (j *identity) rejoinOne(ctx context.Context, id string, want *Deletion) (Disk, error) {
+	l := j.ledger
+	unlock, err := l.lock(ctx, id)
+	if err != nil {
+		return Disk{}, err
+	}
+	defer unlock()
+	d, err := l.disks.Disk(ctx, id)
+	if err != nil {
+		return Disk{}, fmt.Errorf("read disk %s: %w", id, err)
+	}
+	return j.rejoinLocked(ctx, d, want)
+}
+
+// rejoinLocked is rejoinOne for a disk whose lock the caller holds.
+func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Disk, error) {
+	l := j.ledger
+	var err error
+	// A purge that has begun is not turned round by a name: the row keeps what
+	// the decision to purge was based on.
+	if !d.State.InQuarantine() || d.State == Purging || sameDeletion(d.Deletion, want) {
+		return d, nil
+	}
+	now := l.clock()
+	entry := Entry{Act: "join", Actor: "recorder", Reason: "no deletion explains it any more"}
+	if want != nil {
+		entry.Reason = string(want.Kind) + " of " + string(want.ResourceKind) + " " + want.ResourceID
+		entry.Detail = map[string]string{"deletion": want.ID}
+	}
+	change := func(n *Disk) {
+		j.withDeletion(n, want)
+		j.decide(n, now)
+		n.RecordStale = true
+	}
+	if d.State == Expiring {
+		preview := d
+		change(&preview)
+		if preview.Held() || preview.RetainUntil.After(now) && preview.EarlyBy == "" {
+			d, err = l.move(ctx, d, Quarantined, entry, func(n *Disk) { change(n); n.ExpiringAt = time.Time{} })
+			if err != nil {
+				return d, err
+			}
+			return l.softSync(ctx, d), nil
+		}
+	}
+	next := d
+	change(&next)
+	saved, err := l.disks.PutDisk(ctx, next)
+	if err != nil {
+		return d, fmt.Errorf("disk %s: write its deletion: %w", d.ID, err)
+	}
+	l.note(ctx, saved, entry)
+	l.log.Info("disk joined", "disk", saved.ID, "deletion", saved.DeletionID(), "rule", saved.Decision.Rule, "retain_until", saved.RetainUntil)
+	if saved.State == Pending || saved.State == Restoring {
+		return saved, nil // its record is written when it is sealed, or by the reconciler
+	}
+	return l.softSync(ctx, saved), nil
+}
+
+// resolveLost removes the lost records that the disk's appearance disproves.
+func (j *identity) resolveLost(ctx context.Context, d Disk) error {
+	if d.Deletion == nil {
+		return nil
+	}
+	id := lostID(d.Deletion.ID, d.OriginalName)
+	lost, err := j.ledger.disks.Disk(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a lost record of %s: %w", d.ID, err)
+	}
+	if lost.State != Lost {
+		return nil
+	}
+	if err := j.ledger.disks.DropLost(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("close the lost record %s: %w", id, err)
+	}
+	j.ledger.note(ctx, lost, Entry{Act: "found", Actor: "adopter", Reason: "the disk arrived after all", Detail: map[string]string{"disk": d.ID}})
+	return nil
+}
+
+// lostID is the id of the record of a disk that a Deletion required and that
+// was not found. It has no image id, so it is derived from the claim.
+func lostID(deletionID, name string) string { return digest("lost", deletionID, name) }

@@ -1,0 +1,124 @@
+package quarantine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// ClockSkew is how far the clocks of a cloud's hosts and of the Ceph clients
+// may differ, and how long after its end event an act may still be removing.
+const ClockSkew = time.Minute
+
+// Join says which Deletion explains which disk, for disks that all bore one
+// name. It is a pure function of the two sets, so that it gives the same answer
+// in whatever order events and disks arrived, and may be asked again whenever
+// either set grows.
+//
+// Each Deletion explains at most one disk of a name in a pool (an image name is
+// borne by one image at a time), and each disk has at most one Deletion. Of all
+// pairs that can be, the nearest in time are taken first. A disk that is not in
+// quarantine any more keeps its Deletion.
+//
+// The result has an entry for each disk that is explained.
+func Join(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[string]*Deletion {
+	type pair struct {
+		disk     *Disk
+		deletion *Deletion
+		gap      time.Duration
+	}
+	type use struct{ deletion, pool string }
+	result := map[string]*Deletion{}
+	used := map[use]bool{}
+	for i := range disks {
+		if d := &disks[i]; !d.State.InQuarantine() && d.Deletion != nil {
+			used[use{d.Deletion.ID, d.Key.PoolRef().String()}] = true
+			result[d.ID] = d.Deletion
+		}
+	}
+	var pairs []pair
+	for i := range disks {
+		d := &disks[i]
+		if result[d.ID] != nil || d.State == Lost {
+			continue
+		}
+		pool := d.Key.PoolRef()
+		for j := range deletions {
+			del := &deletions[j]
+			if cloud := cloudOf(pool); cloud != "" && cloud != del.Cloud {
+				continue
+			}
+			if del.refFor(pool, d.OriginalName) == nil {
+				continue
+			}
+			if gap, ok := del.gapTo(d.DeletedAt); ok {
+				pairs = append(pairs, pair{d, del, gap})
+			}
+		}
+	}
+	slices.SortFunc(pairs, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.gap, b.gap), cmp.Compare(a.disk.ID, b.disk.ID), cmp.Compare(a.deletion.ID, b.deletion.ID))
+	})
+	for _, p := range pairs {
+		u := use{p.deletion.ID, p.disk.Key.PoolRef().String()}
+		if result[p.disk.ID] == nil && !used[u] {
+			result[p.disk.ID] = p.deletion
+			used[u] = true
+		}
+	}
+	return result
+}
+
+// refFor is the most exact reference of the Deletion to an image of that name
+// in that pool, or nil.
+func (d *Deletion) refFor(pool PoolRef, name string) *DiskRef {
+	var found *DiskRef
+	for i := range d.Disks {
+		r := &d.Disks[i]
+		if r.Matches(pool, name) && (found == nil || (found.Prefix && !r.Prefix)) {
+			found = r
+		}
+	}
+	return found
+}
+
+// gapTo is how far the death of a disk at that time is from the Deletion, and
+// whether the Deletion can have caused it at all. A cause does not come after
+// its effect (but for ClockSkew), so a disk that died before the first sign
+// counts its gap ten times.
+func (d *Deletion) gapTo(death time.Time) (time.Duration, bool) {
+	if d.livesOn() && !d.EndedAt.IsZero() && death.After(d.EndedAt.Add(ClockSkew)) {
+		return 0, false
+	}
+	cause := d.StartedAt
+	if cause.IsZero() {
+		// Only an end event, or a report without times, is known: the death
+		// was before it.
+		end := d.EndedAt
+		if end.IsZero() {
+			end = d.ReceivedAt
+		}
+		if death.After(end.Add(ClockSkew)) {
+			return 0, false
+		}
+		return death.Sub(end).Abs(), true
+	}
+	gap := death.Sub(cause)
+	switch {
+	case gap >= -time.Second: // the trash counts whole seconds
+		return gap.Abs(), true
+	case gap >= -ClockSkew:
+		return 10 * -gap, true
+	}
+	return 0, false
+}
+
+// livesOn reports whether the resource goes on living after the act, so that
+// later deaths under the same name have another cause.
+func (d *Deletion) livesOn() bool {
+	switch d.Kind {
+	case KindRebuild, KindShelveOffload, KindResize, KindUnrescue, KindRecreate, KindDiskDetach:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,106 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// lostDisks goes through the Deletions whose required disks should have
+// arrived by now. A disk that is in no pool's trash and under no live name is
+// recorded as lost: loud, never silent. One that is still live under its name
+// is waited for (a compute host may be down; its disks die later).
+func (r *Reconciler) lostDisks(ctx context.Context, w *run, dry bool) error {
+	open, err := r.deletions.OpenDeletions(ctx, r.ledger.clock().Add(-r.cfg.LostAfter), 1000)
+	if err != nil {
+		return fmt.Errorf("find the deletions without their disks: %w", err)
+	}
+	for _, del := range open {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		closed, err := r.account(ctx, w, del, dry)
+		if err != nil {
+			w.add(ReportItem{Act: "lost?", Name: del.ResourceID, Error: err.Error()})
+			continue
+		}
+		if closed && !dry {
+			if err := r.deletions.CloseDeletion(ctx, del.ID); err != nil {
+				return fmt.Errorf("close deletion %s: %w", del.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// account looks for each required disk of the Deletion and reports whether all
+// are accounted for.
+func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool) (bool, error) {
+	all := true
+	for _, ref := range del.Disks {
+		if !ref.Required {
+			continue
+		}
+		disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{OriginalNames: []string{ref.Name}})
+		if err != nil {
+			return false, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
+		}
+		if slices.ContainsFunc(disks, func(d Disk) bool { return d.DeletionID() == del.ID }) {
+			continue
+		}
+		where, err := r.stillLive(ctx, del, ref)
+		if err != nil {
+			return false, err
+		}
+		if where != "" {
+			all = false
+			continue
+		}
+		w.add(ReportItem{Disk: lostID(del.ID, ref.Name), Name: ref.Name, Act: "lost", Reason: "the " + string(del.Kind) + " of " + del.ResourceID + " destroyed it, and it is nowhere"})
+		if dry {
+			continue
+		}
+		if err := r.recordLost(ctx, del, ref); err != nil {
+			return false, err
+		}
+	}
+	return all, nil
+}
+
+// stillLive names the pool where an image of the name is live, or "".
+func (r *Reconciler) stillLive(ctx context.Context, del Deletion, ref DiskRef) (string, error) {
+	for _, pool := range r.clusters.Pools() {
+		if pool.Cloud != "" && pool.Cloud != del.Cloud || !ref.Matches(pool.PoolRef, ref.Name) {
+			continue
+		}
+		live, err := r.images.LiveImages(ctx, pool.PoolRef, ref.Name)
+		if err != nil {
+			return "", fmt.Errorf("look for %s in %s: %w", ref.Name, pool.PoolRef, err)
+		}
+		if live[ref.Name] != "" {
+			return pool.PoolRef.String(), nil
+		}
+	}
+	return "", nil
+}
+
+func (r *Reconciler) recordLost(ctx context.Context, del Deletion, ref DiskRef) error {
+	id := lostID(del.ID, ref.Name)
+	if _, err := r.ledger.disks.Disk(ctx, id); !errors.Is(err, ErrNotFound) {
+		return err // recorded already, or the catalog does not answer
+	}
+	at := del.StartedAt
+	if at.IsZero() {
+		at = del.ReceivedAt
+	}
+	d := Disk{
+		ID: id, Key: Key{Pool: ref.Pool, Namespace: ref.Namespace}, OriginalName: ref.Name, Capture: CaptureNone, Role: ref.Role,
+		UsedBytes: -1, DeletedAt: at, Deletion: &del,
+	}
+	_, err := r.ledger.move(ctx, d, Lost, Entry{Act: "lost", Actor: "reconciler", Reason: "required by deletion " + del.ID + " and not found"}, nil)
+	if err == nil {
+		r.ledger.log.Error("disk lost: a deletion destroyed it and it is nowhere", "disk", id, "deletion", del.ID, "name", ref.Name, "vm", del.ResourceID)
+	}
+	return err
+}

@@ -1,0 +1,384 @@
+package quarantine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Reconciler compares the trash of every pool with the catalog, and finishes
+// or undoes what a crash, a missed event or a stranger left half-done. It has
+// no means to remove anything, and it concludes nothing from absence alone: a
+// disk is called lost only after Ceph itself said that no image has its id.
+type Reconciler struct {
+	identity
+	adopter *Adopter
+	trash   Trash
+	images  Images
+	reader  Reader
+	cfg     ReconcileConfig
+}
+
+// ReconcileConfig tunes the Reconciler.
+type ReconcileConfig struct {
+	// Workers is how many disks are worked on at once.
+	Workers int
+	// LostAfter is how long after a Deletion its disks may still arrive before
+	// one that was required is reported as lost.
+	LostAfter time.Duration
+	// MeasureDisks bounds how many disks one run measures (used bytes).
+	MeasureDisks int
+}
+
+// NewReconciler makes the Reconciler.
+func NewReconciler(a *Adopter, reader Reader, cfg ReconcileConfig) *Reconciler {
+	return &Reconciler{identity: a.identity, adopter: a, trash: a.trash, images: a.images, reader: reader, cfg: cfg}
+}
+
+// run is one run of the reconciler; its methods add to the report from several
+// goroutines.
+type run struct {
+	mu  sync.Mutex
+	rep Report
+}
+
+func (r *run) add(it ReportItem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rep.Items = append(r.rep.Items, it)
+}
+
+// Run reconciles all pools. A pool that cannot be listed is reported and left
+// alone; the others go on.
+func (r *Reconciler) Run(ctx context.Context, actor string, o JobOptions) Report {
+	w := &run{rep: Report{Job: JobReconcile, DryRun: o.DryRun, Actor: actor, StartedAt: r.ledger.clock().UTC(), Items: []ReportItem{}}}
+	err := r.reconcile(ctx, w, o.DryRun)
+	if err != nil {
+		w.rep.Stopped = err.Error()
+	}
+	w.rep.EndedAt = r.ledger.clock().UTC()
+	return w.rep
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
+	for _, pool := range r.clusters.Pools() {
+		if err := r.onePool(ctx, w, pool, dry); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			w.add(ReportItem{Pool: pool.PoolRef.String(), Act: "list", Error: err.Error()})
+		}
+	}
+	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.lostDisks, r.measure} {
+		if err := part(ctx, w, dry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onePool reconciles one pool.
+func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) error {
+	ref := pool.PoolRef
+	entries, err := r.trash.ListTrash(ctx, ref)
+	if err != nil {
+		return fmt.Errorf("list the trash of %s: %w", ref, err)
+	}
+	rows, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Pending, Quarantined, Expiring, Purging, Restoring, Restored}})
+	if err != nil {
+		return fmt.Errorf("read the catalog of %s: %w", ref, err)
+	}
+	known := make(map[string]*Disk, len(rows))
+	for i := range rows {
+		known[rows[i].Key.ImageID] = &rows[i]
+	}
+	inTrash := make(map[string]bool, len(entries))
+	var adopt []TrashEntry
+	for _, e := range entries {
+		inTrash[e.Key.ImageID] = true
+		if e.Name == CanaryName {
+			continue
+		}
+		d := known[e.Key.ImageID]
+		if d == nil || d.State == Pending || d.State == Restored {
+			adopt = append(adopt, e)
+		}
+	}
+	live, err := r.images.LiveImages(ctx, ref, ReservedPrefix)
+	if err != nil {
+		return fmt.Errorf("list the reserved names of %s: %w", ref, err)
+	}
+	var absent []Disk
+	for i := range rows {
+		d := rows[i]
+		switch {
+		case d.State == Purging || d.State == Restored: // the collector's
+		case d.State == Restoring:
+			absent = append(absent, d)
+		case !inTrash[d.Key.ImageID]:
+			absent = append(absent, d)
+		}
+	}
+	// Under a reserved name, and not in the catalog: it was lost while the
+	// image was out. Back into the trash; it is adopted from its record.
+	for name, imageID := range live {
+		if name == CanaryName || known[imageID] != nil {
+			continue
+		}
+		it := ReportItem{Pool: ref.String(), Name: name, Act: "retrash", Reason: "left under its reserved name"}
+		if !dry {
+			if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil && !errors.Is(err, ErrNotFound) {
+				it.Error = err.Error()
+			} else {
+				now := r.ledger.clock()
+				adopt = append(adopt, TrashEntry{Key: ref.Key(imageID), Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect)})
+			}
+		}
+		w.add(it)
+	}
+	err = inParallel(ctx, r.cfg.Workers, len(adopt), func(i int) { r.adoptOne(ctx, w, adopt[i], known[adopt[i].Key.ImageID], dry) })
+	if err != nil {
+		return err
+	}
+	return inParallel(ctx, r.cfg.Workers, len(absent), func(i int) { r.absent(ctx, w, pool, absent[i], dry) })
+}
+
+func (r *Reconciler) adoptOne(ctx context.Context, w *run, e TrashEntry, known *Disk, dry bool) {
+	it := ReportItem{Disk: e.Key.DiskID(), Pool: e.Key.PoolRef().String(), Name: e.Name, Act: "adopt", Reason: "in the trash and not in the catalog"}
+	if known != nil && known.State == Pending {
+		it.Act, it.Reason = "finish", "its adoption was cut short"
+	}
+	if !dry {
+		d, err := r.adopter.Adopt(ctx, e, CaptureGuard)
+		it.Bytes = d.SizeBytes
+		if err != nil {
+			it.Error = err.Error()
+		}
+	}
+	w.add(it)
+}
+
+// absent deals with a disk that the catalog has and the listing has not, or
+// that was being restored. The listing is old by now: everything is asked
+// again under the disk's lock.
+func (r *Reconciler) absent(ctx context.Context, w *run, pool Pool, seen Disk, dry bool) {
+	it := ReportItem{Disk: seen.ID, Pool: pool.PoolRef.String(), Name: seen.OriginalName, Act: "check", Reason: "not in the trash"}
+	if dry {
+		w.add(it)
+		return
+	}
+	unlock, err := r.ledger.lock(ctx, seen.ID)
+	if err != nil {
+		it.Error = err.Error()
+		w.add(it)
+		return
+	}
+	defer unlock()
+	d, err := r.ledger.disks.Disk(ctx, seen.ID)
+	if err == nil && d.State == seen.State && d.Version == seen.Version {
+		it.Act, it.Reason, err = r.settle(ctx, pool, d)
+	}
+	if err != nil {
+		it.Error = err.Error()
+	}
+	if it.Act != "" {
+		w.add(it)
+	}
+}
+
+// settle finds out where the disk's image is, and makes row and image agree.
+// It returns what it did and why.
+func (r *Reconciler) settle(ctx context.Context, pool Pool, d Disk) (act, reason string, err error) {
+	ref := pool.PoolRef
+	entries, err := r.trash.ListTrash(ctx, ref)
+	if err != nil {
+		return "check", "", fmt.Errorf("list the trash of %s: %w", ref, err)
+	}
+	for _, e := range entries {
+		if e.Key == d.Key {
+			return r.settleInTrash(ctx, d, e)
+		}
+	}
+	img, err := r.images.OpenImage(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		d, err = r.ledger.move(ctx, d, Lost, Entry{Act: "lost", Actor: "reconciler", Reason: "Ceph has no image of this id any more"}, func(n *Disk) { n.Intent, n.Sealed = "", false })
+		if err == nil {
+			r.ledger.log.Error("disk lost: its image is gone, and this service did not remove it", "disk", d.ID, "pool", ref.String(), "image_id", d.Key.ImageID, "name", d.OriginalName)
+		}
+		return "lost", "Ceph has no image of this id any more", err
+	case err != nil:
+		return "check", "", fmt.Errorf("look for the image of disk %s: %w", d.ID, err)
+	}
+	img.Close()
+	return r.settleLive(ctx, pool, d)
+}
+
+// settleInTrash ends what was going on with an image that is in the trash.
+func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (act, reason string, err error) {
+	switch d.State {
+	case Restoring:
+		_, err = r.ledger.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: "reconciler", Reason: "it was cut short; the disk is in the trash"}, func(n *Disk) {
+			n.Intent, n.ExpiringAt, n.ProtectedUntil = "", time.Time{}, e.ProtectedUntil.UTC()
+			n.RecordStale = true
+		})
+		return "undo", "its restore was cut short", err
+	case Pending:
+		_, err = r.adopter.adoptLocked(ctx, d.ID, e, d.Capture)
+		return "finish", "its adoption was cut short", err
+	}
+	return "", "", nil // it came back between the two listings
+}
+
+// settleLive deals with an image that exists outside the trash.
+func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, reason string, err error) {
+	ref := pool.PoolRef
+	names, err := r.images.LiveImages(ctx, ref, "")
+	if err != nil {
+		return "check", "", fmt.Errorf("list the images of %s: %w", ref, err)
+	}
+	name := ""
+	for n, id := range names {
+		if id == d.Key.ImageID {
+			name = n
+		}
+	}
+	now := r.ledger.clock()
+	switch {
+	case name == "":
+		return "check", "", fmt.Errorf("disk %s: its image exists, but is neither in the trash nor in the directory: %w", d.ID, ErrBusy)
+	case d.State == Pending && d.Capture == CaptureRaced && name == d.OriginalName:
+		// A seizure that was cut short before the move. The cloud still means
+		// to remove it.
+		if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {
+			return "finish", "its seizure was cut short", fmt.Errorf("move %s to the trash: %w", name, err)
+		}
+		e := TrashEntry{Key: d.Key, Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect)}
+		_, err := r.adopter.adoptLocked(ctx, d.ID, e, d.Capture)
+		return "finish", "its seizure was cut short", err
+	case name == d.Key.ReservedName():
+		if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {
+			return "retrash", "left under its reserved name", fmt.Errorf("move disk %s back to the trash: %w", d.ID, err)
+		}
+		e := TrashEntry{Key: d.Key, Name: d.OriginalName, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect).UTC().Truncate(time.Second)}
+		_, _, err := r.settleInTrash(ctx, d, e)
+		return "retrash", "left under its reserved name", err
+	}
+	var in restoreIntent
+	if d.State == Restoring {
+		if err := json.Unmarshal([]byte(d.Intent), &in); err != nil {
+			return "check", "", fmt.Errorf("disk %s: read its intent: %w: %w", d.ID, ErrInvalid, err)
+		}
+		if in.Kind == intentInPlace && name == in.Name {
+			_, err := finishInPlace(ctx, r.ledger, d, "reconciler")
+			return "finish", "its restore was cut short", err
+		}
+	}
+	// Somebody took it out of the trash by hand. It is not lost, and it is not
+	// ours any more; say so, loudly.
+	r.ledger.log.Error("disk was taken out of the trash behind our back", "disk", d.ID, "pool", ref.String(), "name", name)
+	if d.State != Restoring {
+		if d.State == Pending {
+			return "check", "", fmt.Errorf("disk %s was taken out of the trash as %s before it was sealed: %w", d.ID, name, ErrConflict)
+		}
+		d, err = r.ledger.move(ctx, d, Restoring, Entry{Actor: "reconciler", Reason: "found live as " + name}, nil)
+		if err != nil {
+			return "outside", "", err
+		}
+	}
+	d.OriginalName = name
+	r.ledger.note(ctx, d, Entry{Act: "restored-outside", Actor: "unknown", Reason: "taken out of the trash as " + name + " by somebody else"})
+	_, err = finishInPlace(ctx, r.ledger, d, "reconciler")
+	return "outside", "taken out of the trash as " + name + " by somebody else", err
+}
+
+// staleRecords renews the records on images that a crash or an outage left
+// behind the catalog.
+func (r *Reconciler) staleRecords(ctx context.Context, w *run, dry bool) error {
+	disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{RecordStale: true, States: []State{Quarantined, Expiring}})
+	if err != nil {
+		return fmt.Errorf("find the disks whose records are old: %w", err)
+	}
+	return inParallel(ctx, r.cfg.Workers, len(disks), func(i int) {
+		it := ReportItem{Disk: disks[i].ID, Pool: disks[i].Key.PoolRef().String(), Name: disks[i].OriginalName, Act: "record", Reason: "the record on the image is old"}
+		if !dry {
+			if err := r.withDisk(ctx, disks[i].ID, func(d Disk) error {
+				if !d.RecordStale || (d.State != Quarantined && d.State != Expiring) {
+					return nil
+				}
+				_, err := r.ledger.syncRecord(ctx, d)
+				return err
+			}); err != nil {
+				it.Error = err.Error()
+			}
+		}
+		w.add(it)
+	})
+}
+
+// withDisk calls f with the disk as it is now, under its lock.
+func (r *Reconciler) withDisk(ctx context.Context, id string, f func(Disk) error) error {
+	unlock, err := r.ledger.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d, err := r.ledger.disks.Disk(ctx, id)
+	if err != nil {
+		return err
+	}
+	return f(d)
+}
+
+// unexplained looks again for the Deletions of disks that have none.
+func (r *Reconciler) unexplained(ctx context.Context, w *run, dry bool) error {
+	disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Unexplained: true, States: []State{Pending, Quarantined, Expiring}})
+	if err != nil {
+		return fmt.Errorf("find the unexplained disks: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, d := range disks {
+		if seen[d.OriginalName] {
+			continue
+		}
+		seen[d.OriginalName] = true
+		if dry {
+			continue
+		}
+		changed, err := r.rejoin(ctx, d.OriginalName)
+		if err != nil {
+			return fmt.Errorf("join the disks named %q: %w", d.OriginalName, err)
+		}
+		for _, c := range changed {
+			w.add(ReportItem{Disk: c.ID, Pool: c.Key.PoolRef().String(), Name: c.OriginalName, Act: "join", Reason: "its deletion was reported later"})
+		}
+	}
+	return nil
+}
+
+// measure fills in the used bytes of disks that have not been measured.
+func (r *Reconciler) measure(ctx context.Context, w *run, dry bool) error {
+	if dry || r.cfg.MeasureDisks == 0 {
+		return nil
+	}
+	disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Unmeasured: true, States: []State{Quarantined}, Limit: r.cfg.MeasureDisks})
+	if err != nil {
+		return fmt.Errorf("find the disks to measure: %w", err)
+	}
+	return inParallel(ctx, r.cfg.Workers, len(disks), func(i int) {
+		used, err := r.reader.Used(ctx, disks[i].Key)
+		if err == nil {
+			err = r.withDisk(ctx, disks[i].ID, func(d Disk) error {
+				d.UsedBytes = used
+				_, err := r.ledger.disks.PutDisk(ctx, d)
+				return err
+			})
+		}
+		if err != nil {
+			w.add(ReportItem{Disk: disks[i].ID, Act: "measure", Error: err.Error()})
+		}
+	})
+}
