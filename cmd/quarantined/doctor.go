@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// doctor looks for what an operator should mend. Its checks act on nothing.
+type doctor struct {
+	clusters quarantine.Clusters
+	guard    *quarantine.GuardKeeper
+	policy   quarantine.Policy
+	custody  quarantine.CustodyReader
+	disks    quarantine.Disks
+	jobs     *jobs
+	clock    quarantine.Clock
+	// listeners reports the connections to the message buses, watches those to
+	// the pools' trash: name → connected.
+	listeners func() map[string]bool
+	watches   func() map[string]bool
+	// audit reports the keys that could switch a guard off; nil where no audit
+	// key is configured.
+	audit func(ctx context.Context) ([]quarantine.Finding, error)
+}
+
+// staleAfter is how old the last successful run of a job may be.
+func staleAfter(job string) time.Duration {
+	switch job {
+	case quarantine.JobGuard:
+		return time.Hour
+	case quarantine.JobReconcile:
+		return 6 * time.Hour
+	}
+	return 48 * time.Hour
+}
+
+// Doctor returns one finding for each thing that was looked at.
+func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
+	var all []quarantine.Finding
+	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
+		d.ceph, d.guards, d.policies, d.custodyLog, d.lastRuns, d.connections, d.lost, d.keys,
+	} {
+		found, err := check(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func ok(subject, what string) quarantine.Finding {
+	return quarantine.Finding{Severity: quarantine.SeverityOK, Subject: subject, Problem: what}
+}
+
+func warn(subject, problem, hint string) quarantine.Finding {
+	return quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: subject, Problem: problem, Hint: hint}
+}
+
+func fault(subject, problem, hint string) quarantine.Finding {
+	return quarantine.Finding{Severity: quarantine.SeverityFault, Subject: subject, Problem: problem, Hint: hint}
+}
+
+func (d *doctor) ceph(ctx context.Context) ([]quarantine.Finding, error) {
+	var out []quarantine.Finding
+	asked := map[string]bool{}
+	for _, p := range d.clusters.Pools() {
+		if asked[p.FSID] {
+			continue
+		}
+		asked[p.FSID] = true
+		subject := "cluster " + p.Cluster
+		h, err := d.clusters.Health(ctx, p.FSID)
+		switch {
+		case err != nil:
+			out = append(out, fault(subject, "it does not answer: "+err.Error(), "ceph -s"))
+		case h.Status == "HEALTH_ERR":
+			out = append(out, fault(subject, fmt.Sprintf("%s %v: nothing is removed meanwhile", h.Status, h.Checks), "ceph health detail"))
+		case h.Status == "HEALTH_WARN":
+			out = append(out, warn(subject, fmt.Sprintf("%s %v", h.Status, h.Checks), "ceph health detail"))
+		default:
+			out = append(out, ok(subject, h.Status))
+		}
+	}
+	return out, nil
+}
+
+// guards reads the settings of every pool now, and judges the last canary.
+func (d *doctor) guards(ctx context.Context) ([]quarantine.Finding, error) {
+	var out []quarantine.Finding
+	for _, p := range d.clusters.Pools() {
+		subject := "pool " + p.PoolRef.String()
+		if !p.Guarded {
+			out = append(out, warn(subject, "it has no guard: disks are seized in a race with the cloud", "set guard: true for it and run quarantinectl ceph guard on "+p.PoolRef.String()))
+			continue
+		}
+		last, err := d.guard.Status(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		st, err := d.guard.Check(ctx, p, false)
+		switch {
+		case err != nil:
+			out = append(out, fault(subject, "its guard cannot be read: "+err.Error(), "ceph -s"))
+		case st.Fault != "":
+			out = append(out, fault(subject, st.Fault, st.Hint))
+		case last.Fault != "":
+			out = append(out, fault(subject, last.Fault, last.Hint))
+		case st.CanaryAt.IsZero():
+			out = append(out, warn(subject, "no canary was let go yet", "quarantinectl run guard"))
+		default:
+			out = append(out, ok(subject, "guarded; canary found "+st.CanaryAt.Format(time.RFC3339)))
+		}
+	}
+	return out, nil
+}
+
+func (d *doctor) policies(context.Context) ([]quarantine.Finding, error) {
+	if err := d.policy.Ready(); err != nil {
+		return []quarantine.Finding{fault("policy", "the old policy is in force, and nothing is removed: "+err.Error(), "quarantinectl policy check PATH")}, nil
+	}
+	return []quarantine.Finding{ok("policy", "in force")}, nil
+}
+
+func (d *doctor) custodyLog(ctx context.Context) ([]quarantine.Finding, error) {
+	if err := d.custody.Verify(ctx); err != nil {
+		return []quarantine.Finding{fault("custody log", err.Error(), "keep the file as it is, and compare it with your copies")}, nil
+	}
+	return []quarantine.Finding{ok("custody log", "its chain holds")}, nil
+}
+
+func (d *doctor) lastRuns(ctx context.Context) ([]quarantine.Finding, error) {
+	runs, err := d.jobs.LastRuns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []quarantine.Finding
+	now := d.clock()
+	for _, r := range runs {
+		subject, hint := "job "+r.Job, "quarantinectl run "+r.Job
+		switch {
+		case r.EndedAt.IsZero():
+			out = append(out, warn(subject, "it has not run yet", hint))
+		case r.Stopped != "":
+			out = append(out, fault(subject, "its last run stopped: "+r.Stopped, hint+" --dry-run"))
+		case r.Failed > 0:
+			out = append(out, warn(subject, fmt.Sprintf("%d of %d acts of its last run failed", r.Failed, r.Acts), hint+" --dry-run"))
+		case now.Sub(r.LastSuccess) > staleAfter(r.Job):
+			out = append(out, warn(subject, "its last success was "+r.LastSuccess.UTC().Format(time.RFC3339), hint))
+		default:
+			out = append(out, ok(subject, "last success "+r.LastSuccess.UTC().Format(time.RFC3339)))
+		}
+	}
+	return out, nil
+}
+
+func (d *doctor) connections(context.Context) ([]quarantine.Finding, error) {
+	var out []quarantine.Finding
+	for name, up := range d.listeners() {
+		if up {
+			out = append(out, ok("notifications of "+name, "connected"))
+		} else {
+			out = append(out, fault("notifications of "+name, "the message bus is not connected: disks are kept, but without names", "look at the daemon's log for the reason"))
+		}
+	}
+	for name, up := range d.watches() {
+		if !up {
+			out = append(out, warn("watch of "+name, "not established: new disks are found by reconcile only", "look at the daemon's log for the reason"))
+		}
+	}
+	return out, nil
+}
+
+// lost warns of disks that a deletion destroyed and nobody has.
+func (d *doctor) lost(ctx context.Context) ([]quarantine.Finding, error) {
+	disks, err := d.disks.FindDisks(ctx, quarantine.DiskFilter{States: []quarantine.State{quarantine.Lost}, Limit: 1000})
+	if err != nil {
+		return nil, fmt.Errorf("find the lost disks: %w", err)
+	}
+	if len(disks) == 0 {
+		return []quarantine.Finding{ok("disks", "none is lost")}, nil
+	}
+	return []quarantine.Finding{fault("disks", fmt.Sprintf("%d are lost, e.g. %s", len(disks), disks[0].OriginalName), "quarantinectl list --state lost")}, nil
+}
+
+func (d *doctor) keys(ctx context.Context) ([]quarantine.Finding, error) {
+	if d.audit == nil {
+		return []quarantine.Finding{warn("ceph keys", "not checked: no audit key is configured", "ceph auth ls -f json | quarantinectl doctor --ceph-auth -")}, nil
+	}
+	found, err := d.audit(ctx)
+	if errors.Is(err, quarantine.ErrUnavailable) {
+		return []quarantine.Finding{fault("ceph keys", "cannot be read: "+err.Error(), "look at clusters[].audit in the configuration")}, nil
+	}
+	return found, err
+}
