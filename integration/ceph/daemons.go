@@ -1,0 +1,100 @@
+package cephlab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// daemons in the order in which they are stopped.
+var daemons = []string{"mgr", "osd", "mon"}
+
+// stopTimeout is how long killed daemons may take to be gone.
+const stopTimeout = 20 * time.Second
+
+// ErrNotRunning says that a daemon of the lab is not there.
+var ErrNotRunning = errors.New("daemon does not run")
+
+// Pause stops a daemon (mon, mgr, osd) with SIGSTOP: whoever waits for it
+// hangs.
+func (l *Lab) Pause(daemon string) error { return l.signal(daemon, syscall.SIGSTOP) }
+
+// Resume lets a paused daemon go on.
+func (l *Lab) Resume(daemon string) error { return l.signal(daemon, syscall.SIGCONT) }
+
+func (l *Lab) signal(daemon string, s syscall.Signal) error {
+	pid, ok := l.pid(daemon)
+	if !ok {
+		return fmt.Errorf("send %s to %s: %w", s, daemon, ErrNotRunning)
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		return fmt.Errorf("send %s to %s: %w", s, daemon, err)
+	}
+	return nil
+}
+
+func (l *Lab) pidFile(daemon string) string { return filepath.Join(l.Dir, "run", daemon+".pid") }
+
+// pid returns the daemon's process, if it runs. The command line is compared,
+// so that another process that has the number now is left alone.
+func (l *Lab) pid(daemon string) (int, bool) {
+	b, err := os.ReadFile(l.pidFile(daemon))
+	if err != nil {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 {
+		return 0, false
+	}
+	return pid, l.owns(pid)
+}
+
+// owns reports whether the process is alive and is a daemon of this lab. A
+// zombie has no command line, hence counts as gone.
+func (l *Lab) owns(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return false
+	}
+	for _, arg := range bytes.Split(b, []byte{0}) {
+		if string(arg) == l.Conf {
+			return true
+		}
+	}
+	return false
+}
+
+// killAll ends the daemons. SIGKILL: nothing in a lab is worth the seconds of
+// an orderly end, and a paused daemon obeys it too.
+func (l *Lab) killAll() error {
+	var pids []int
+	var errs []error
+	for _, d := range daemons {
+		if pid, ok := l.pid(d); ok {
+			pids = append(pids, pid)
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				errs = append(errs, fmt.Errorf("kill %s: %w", d, err))
+			}
+		}
+	}
+	for deadline := time.Now().Add(stopTimeout); ; time.Sleep(5 * time.Millisecond) {
+		left := 0
+		for _, pid := range pids {
+			if l.owns(pid) {
+				left++
+			}
+		}
+		if left == 0 {
+			return errors.Join(errs...)
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(append(errs, fmt.Errorf("%d daemons of %s still run after %s", left, l.Dir, stopTimeout))...)
+		}
+	}
+}

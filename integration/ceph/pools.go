@@ -1,0 +1,91 @@
+package cephlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// NewPool makes a pool for RBD whose name begins with the prefix and which no
+// other test has, and gives the lab's users their caps on it.
+//
+// Ceph's OSDs read a client's caps when it connects: connect after NewPool.
+func (l *Lab) NewPool(ctx context.Context, prefix string) (string, error) {
+	name := prefix + "-" + newUUID()[:8]
+	err := l.script(ctx, "osd pool create "+name+" 8 8 replicated", "osd pool application enable "+name+" rbd")
+	if err != nil {
+		return "", err
+	}
+	err = together(
+		func() error { return l.initPool(ctx, name) },
+		func() error { return l.addCaps(ctx, name) })
+	if err != nil {
+		return "", fmt.Errorf("make pool %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// initPool checks, by a snapshot, that the pool can do what RBD needs.
+// Similar to: rbd pool init.
+func (l *Lab) initPool(ctx context.Context, pool string) error {
+	_, err := l.RBD(ctx, Admin, "pool", "init", pool)
+	return err
+}
+
+// addCaps gives the users their caps on one more pool. The list of pools is in
+// a locked file, because tests of several processes share a lab.
+func (l *Lab) addCaps(ctx context.Context, pool string) (err error) {
+	lock, err := os.OpenFile(l.poolsFile()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock the list of pools: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the list of pools: %w", err)
+	}
+	pools, err := l.readPools()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(pools, pool) {
+		pools = append(pools, pool)
+	}
+	if err := l.applyCaps(ctx, pools); err != nil {
+		return err
+	}
+	return l.writePools(pools)
+}
+
+func (l *Lab) applyCaps(ctx context.Context, pools []string) error {
+	var commands []string
+	for _, u := range userCaps(pools) {
+		words := []string{"auth caps client." + u.user}
+		for _, a := range u.caps.Args() {
+			words = append(words, `"`+a+`"`)
+		}
+		commands = append(commands, strings.Join(words, " "))
+	}
+	return l.script(ctx, commands...)
+}
+
+func (l *Lab) poolsFile() string { return filepath.Join(l.Dir, "pools") }
+
+func (l *Lab) readPools() ([]string, error) {
+	b, err := os.ReadFile(l.poolsFile())
+	if err != nil {
+		return nil, fmt.Errorf("read the list of pools: %w", err)
+	}
+	return strings.Fields(string(b)), nil
+}
+
+func (l *Lab) writePools(pools []string) error {
+	if err := os.WriteFile(l.poolsFile(), []byte(strings.Join(pools, "\n")+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the list of pools: %w", err)
+	}
+	return nil
+}
