@@ -1,0 +1,113 @@
+package fakeceph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// Ceph is the fake: all clusters and all pools. It has every method of the
+// domain's Ceph interfaces but those that remove; Remover has these.
+type Ceph struct {
+	clock  quarantine.Clock
+	faults faults
+
+	mu       sync.Mutex
+	pools    []quarantine.Pool
+	guards   map[quarantine.PoolRef]quarantine.GuardSetting
+	images   map[quarantine.Key]*image
+	health   map[string]quarantine.Health
+	nextID   int
+	removals []Removal
+}
+
+// Removal is the end of one image by the Remover.
+type Removal struct {
+	Key quarantine.Key
+	At  time.Time
+}
+
+var (
+	_ quarantine.Trash    = (*Ceph)(nil)
+	_ quarantine.Images   = (*Ceph)(nil)
+	_ quarantine.Cloner   = (*Ceph)(nil)
+	_ quarantine.Reader   = (*Ceph)(nil)
+	_ quarantine.Guard    = (*Ceph)(nil)
+	_ quarantine.Clusters = (*Ceph)(nil)
+)
+
+// New makes a fake with these pools. The guard of those that are Guarded is
+// on.
+func New(clock quarantine.Clock, pools ...quarantine.Pool) *Ceph {
+	c := &Ceph{
+		clock: clock, guards: map[quarantine.PoolRef]quarantine.GuardSetting{},
+		images: map[quarantine.Key]*image{}, health: map[string]quarantine.Health{},
+	}
+	for _, p := range pools {
+		c.AddPool(p)
+	}
+	return c
+}
+
+// AddPool adds a pool; its guard is on if it is Guarded.
+func (c *Ceph) AddPool(p quarantine.Pool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pools = append(c.pools, p)
+	if p.Guarded {
+		c.guards[p.PoolRef] = quarantine.GuardSetting{On: true, Expire: p.Protect}
+	}
+}
+
+// Pools returns the configured pools.
+func (c *Ceph) Pools() []quarantine.Pool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.pools)
+}
+
+// SetHealth sets what Health answers; a cluster is HEALTH_OK until then.
+func (c *Ceph) SetHealth(fsid string, h quarantine.Health) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.health[fsid] = h
+}
+
+// Health answers what SetHealth said.
+func (c *Ceph) Health(ctx context.Context, fsid string) (quarantine.Health, error) {
+	return call(ctx, c, Call{Verb: "Health"}, func() (quarantine.Health, error) {
+		if h, ok := c.health[fsid]; ok {
+			return h, nil
+		}
+		return quarantine.Health{Status: "HEALTH_OK"}, nil
+	})
+}
+
+// Removals returns what the Remover removed so far, in order.
+func (c *Ceph) Removals() []Removal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.removals)
+}
+
+// known returns an error unless the pool exists. The caller holds c.mu.
+func (c *Ceph) known(p quarantine.PoolRef) error {
+	if slices.ContainsFunc(c.pools, func(q quarantine.Pool) bool { return q.PoolRef == p }) {
+		return nil
+	}
+	return fmt.Errorf("pool %s: %w", p, quarantine.ErrNotFound)
+}
+
+// live returns the live image of that name, or nil. The caller holds c.mu.
+func (c *Ceph) live(p quarantine.PoolRef, name string) *image {
+	for _, img := range c.images {
+		if img.trash == nil && img.name == name && img.key.PoolRef() == p {
+			return img
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package fakeceph
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// create makes a live image. The caller holds c.mu.
+func (c *Ceph) create(p quarantine.PoolRef, name string, size int64) *image {
+	c.nextID++
+	img := &image{
+		key: p.Key(fmt.Sprintf("%012x", 0x1000+c.nextID)), name: name,
+		content: content{size: size, blocks: map[int64][]byte{}}, meta: map[string]string{},
+	}
+	c.images[img.key] = img
+	return img
+}
+
+// CloudCreate makes a live image and returns its key. ErrExists if the name is
+// taken.
+func (c *Ceph) CloudCreate(p quarantine.PoolRef, name string, size int64) (quarantine.Key, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.known(p); err != nil {
+		return quarantine.Key{}, err
+	}
+	if c.live(p, name) != nil {
+		return quarantine.Key{}, fmt.Errorf("create %s/%s: %w", p, name, quarantine.ErrExists)
+	}
+	return c.create(p, name, size).key, nil
+}
+
+// CloudWrite writes into an image, as a VM does; also into one in the trash,
+// because a client that has it open goes on.
+func (c *Ceph) CloudWrite(key quarantine.Key, offset int64, data []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.images[key]
+	switch {
+	case img == nil:
+		return fmt.Errorf("write to %s: %w", key, quarantine.ErrNotFound)
+	case offset < 0 || offset+int64(len(data)) > img.content.size:
+		return fmt.Errorf("write to %s beyond its end: %w", key, quarantine.ErrInvalid)
+	}
+	img.content.write(offset, data)
+	return nil
+}
+
+// CloudSnapshot takes a snapshot of a live image.
+func (c *Ceph) CloudSnapshot(p quarantine.PoolRef, name, snap string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.live(p, name)
+	if img == nil {
+		return fmt.Errorf("snapshot of %s/%s: %w", p, name, quarantine.ErrNotFound)
+	}
+	if img.snap(snap) != nil {
+		return fmt.Errorf("snapshot %s/%s@%s: %w", p, name, snap, quarantine.ErrExists)
+	}
+	img.snapshot(snap)
+	return nil
+}
+
+// CloudClone clones a snapshot of a live image, as a cloud boots a VM from an
+// image.
+func (c *Ceph) CloudClone(p quarantine.PoolRef, src, snap string, dst quarantine.PoolRef, name string) (quarantine.Key, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img, err := c.clone(p, src, snap, dst, name)
+	if err != nil {
+		return quarantine.Key{}, err
+	}
+	return img.key, nil
+}
+
+// CloudRemove is librbd's remove. With the guard on, the image moves to the
+// trash, whatever snapshots or watchers it has; without, it is destroyed:
+// ErrRefused if it has snapshots, ErrBusy if somebody has it open.
+func (c *Ceph) CloudRemove(p quarantine.PoolRef, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cloudRemove(p, name)
+}
+
+func (c *Ceph) cloudRemove(p quarantine.PoolRef, name string) error {
+	img := c.live(p, name)
+	if img == nil {
+		return fmt.Errorf("remove %s/%s: %w", p, name, quarantine.ErrNotFound)
+	}
+	if g := c.guards[p]; g.On {
+		return c.moveToTrash(p, name, g.Expire)
+	}
+	if err := removable(img); err != nil {
+		return fmt.Errorf("remove %s/%s: %w", p, name, err)
+	}
+	c.destroy(img)
+	return nil
+}
+
+// CloudTrash is `rbd trash mv`: CEPH_TRASH=yes of OpenNebula, Cinder's own
+// trash move, an operator.
+func (c *Ceph) CloudTrash(p quarantine.PoolRef, name string, protect time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moveToTrash(p, name, protect)
+}
+
+// CloudRestore is `rbd trash restore` by somebody else.
+func (c *Ceph) CloudRestore(key quarantine.Key, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.restoreFromTrash(key, name)
+}
+
+// CloudForceRemove is `rbd trash rm --force`: it minds snapshots and watchers,
+// but no protection.
+func (c *Ceph) CloudForceRemove(key quarantine.Key) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.images[key]
+	if img == nil || img.trash == nil {
+		return fmt.Errorf("force %s out of the trash: %w", key, quarantine.ErrNotFound)
+	}
+	if err := removable(img); err != nil {
+		return fmt.Errorf("force %s out of the trash: %w", key, err)
+	}
+	c.destroy(img)
+	return nil
+}
+
+// CloudDestroy ends an image by means beyond any guard (its objects deleted
+// one by one with the cloud's key).
+func (c *Ceph) CloudDestroy(key quarantine.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.images[key]; img != nil {
+		c.destroy(img)
+	}
+}
+
+// CloudWatch opens the image as a client; the returned function closes it.
+func (c *Ceph) CloudWatch(key quarantine.Key, client string) (stop func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.images[key]
+	if img == nil {
+		return nil, fmt.Errorf("open %s: %w", key, quarantine.ErrNotFound)
+	}
+	img.watchers = append(img.watchers, client)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i, w := range img.watchers {
+			if w == client {
+				img.watchers = append(img.watchers[:i:i], img.watchers[i+1:]...)
+				return
+			}
+		}
+	}, nil
+}
+
+// Status is what a test sees of an image.
+type Status struct {
+	Name           string
+	InTrash        bool
+	Sealed         bool
+	ProtectedUntil time.Time // zero if it is live
+	Content        []byte    // of the head, zeros included
+	SealedContent  []byte    // of the seal; nil without one
+}
+
+// Look returns an image's status, without hooks or faults, and whether it
+// exists.
+func (c *Ceph) Look(key quarantine.Key) (Status, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.images[key]
+	if img == nil {
+		return Status{}, false
+	}
+	st := Status{Name: img.name, InTrash: img.trash != nil, Content: img.content.bytes()}
+	if img.trash != nil {
+		st.ProtectedUntil = img.trash.until
+	}
+	if s := img.snap(quarantine.SealSnapshot); s != nil {
+		st.Sealed, st.SealedContent = true, s.bytes()
+	}
+	return st, true
+}
+
+// LookLive is Look for the live image of that name.
+func (c *Ceph) LookLive(p quarantine.PoolRef, name string) (quarantine.Key, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.live(p, name); img != nil {
+		return img.key, true
+	}
+	return quarantine.Key{}, false
+}
+
+// SetMeta writes an image's metadata key, as anybody with write caps can.
+func (c *Ceph) SetMeta(key quarantine.Key, name, value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.images[key]; img != nil {
+		img.meta[name] = string(bytes.Clone([]byte(value)))
+	}
+}

@@ -1,0 +1,116 @@
+package fakeceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// Remover is the fake's removing side, a type of its own so that a test that
+// gives a service the Ceph gives it no means to remove.
+type Remover struct {
+	c *Ceph
+}
+
+var _ quarantine.Remover = Remover{}
+
+// Remover returns the removing side.
+func (c *Ceph) Remover() Remover { return Remover{c} }
+
+// Dependents names the clones of the image's snapshots, and its watchers.
+func (r Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, error) {
+	return call(ctx, r.c, Call{Verb: "Dependents", Key: key}, func() ([]string, error) {
+		img := r.c.images[key]
+		if img == nil {
+			return nil, fmt.Errorf("ask what depends on %s: %w", key, quarantine.ErrNotFound)
+		}
+		deps := r.c.children(img)
+		for _, w := range img.watchers {
+			deps = append(deps, "watcher "+w)
+		}
+		slices.Sort(deps)
+		return deps, nil
+	})
+}
+
+// Unseal removes the seal. One with clones leaves its name at once and stays
+// until the last of them is gone.
+func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
+	return do(ctx, r.c, Call{Verb: "Unseal", Key: key}, func() error {
+		img := r.c.images[key]
+		if img == nil {
+			return nil
+		}
+		if s := img.snap(quarantine.SealSnapshot); s != nil {
+			s.removed = true
+			r.c.dropRemovedSnaps()
+		}
+		return nil
+	})
+}
+
+// Reopen takes the protection off. Its two moves are two steps, and a hook
+// (verbs Reopen.restore and Reopen.trash) can come between them.
+func (r Remover) Reopen(ctx context.Context, key quarantine.Key) error {
+	open, err := call(ctx, r.c, Call{Verb: "Reopen", Key: key}, func() (bool, error) {
+		img := r.c.images[key]
+		return img != nil && img.trash != nil && !img.trash.until.After(r.c.clock()), nil
+	})
+	if err != nil || open {
+		return err
+	}
+	err = do(ctx, r.c, Call{Verb: "Reopen.restore", Key: key}, func() error {
+		return r.c.restoreFromTrash(key, key.ReservedName())
+	})
+	// Not in the trash: out already, or gone, which the next step tells apart.
+	if err != nil && !errors.Is(err, quarantine.ErrNotFound) {
+		return err
+	}
+	return do(ctx, r.c, Call{Verb: "Reopen.trash", Key: key}, func() error {
+		return r.c.moveToTrash(key.PoolRef(), key.ReservedName(), 0)
+	})
+}
+
+// Remove removes a trash entry without force.
+func (r Remover) Remove(ctx context.Context, key quarantine.Key, progress quarantine.Progress) error {
+	return do(ctx, r.c, Call{Verb: "Remove", Key: key}, func() error {
+		img := r.c.images[key]
+		if img == nil || img.trash == nil {
+			return nil
+		}
+		if err := removable(img); err != nil {
+			return fmt.Errorf("remove %s: %w", key, err)
+		}
+		if now := r.c.clock(); img.trash.until.After(now) {
+			return fmt.Errorf("remove %s: protected until %s: %w", key, img.trash.until.Format(time.RFC3339), quarantine.ErrRefused)
+		}
+		r.c.destroy(img)
+		r.c.removals = append(r.c.removals, Removal{key, r.c.clock()})
+		if progress != nil {
+			progress(1, 1)
+		}
+		return nil
+	})
+}
+
+// removable returns why librbd would not remove the image, with or without
+// force: it has a snapshot (ENOTEMPTY), or somebody has it open (EBUSY).
+func removable(img *image) error {
+	switch {
+	case len(img.snaps) > 0:
+		return fmt.Errorf("image has snapshots: %w", quarantine.ErrRefused)
+	case len(img.watchers) > 0:
+		return fmt.Errorf("image has watchers: %w", quarantine.ErrBusy)
+	}
+	return nil
+}
+
+// destroy ends an image and the removed snapshots that only it held.
+func (c *Ceph) destroy(img *image) {
+	delete(c.images, img.key)
+	c.dropRemovedSnaps()
+}

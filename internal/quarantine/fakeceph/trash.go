@@ -1,0 +1,70 @@
+package fakeceph
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// ListTrash returns all entries of the pool's trash, by image id.
+func (c *Ceph) ListTrash(ctx context.Context, p quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
+	return call(ctx, c, Call{Verb: "ListTrash", Pool: p}, func() ([]quarantine.TrashEntry, error) {
+		if err := c.known(p); err != nil {
+			return nil, err
+		}
+		var entries []quarantine.TrashEntry
+		for _, img := range c.images {
+			if img.trash != nil && img.key.PoolRef() == p {
+				entries = append(entries, img.entry())
+			}
+		}
+		slices.SortFunc(entries, func(a, b quarantine.TrashEntry) int { return cmp.Compare(a.Key.ImageID, b.Key.ImageID) })
+		return entries, nil
+	})
+}
+
+func (i *image) entry() quarantine.TrashEntry {
+	return quarantine.TrashEntry{Key: i.key, Name: i.name, DeletedAt: i.trash.deletedAt, ProtectedUntil: i.trash.until}
+}
+
+// MoveToTrash moves a live image to the trash.
+func (c *Ceph) MoveToTrash(ctx context.Context, p quarantine.PoolRef, name string, protect time.Duration) error {
+	return do(ctx, c, Call{Verb: "MoveToTrash", Pool: p, Name: name}, func() error {
+		return c.moveToTrash(p, name, protect)
+	})
+}
+
+// moveToTrash is MoveToTrash for callers that hold c.mu. The trash counts
+// whole seconds.
+func (c *Ceph) moveToTrash(p quarantine.PoolRef, name string, protect time.Duration) error {
+	img := c.live(p, name)
+	if img == nil {
+		return fmt.Errorf("move %s/%s to the trash: %w", p, name, quarantine.ErrNotFound)
+	}
+	now := c.clock().UTC().Truncate(time.Second)
+	img.trash = &trashInfo{deletedAt: now, until: now.Add(protect).Truncate(time.Second)}
+	return nil
+}
+
+// RestoreFromTrash takes an entry out of the trash under the name.
+func (c *Ceph) RestoreFromTrash(ctx context.Context, key quarantine.Key, name string) error {
+	return do(ctx, c, Call{Verb: "RestoreFromTrash", Key: key, Name: name}, func() error {
+		return c.restoreFromTrash(key, name)
+	})
+}
+
+func (c *Ceph) restoreFromTrash(key quarantine.Key, name string) error {
+	img := c.images[key]
+	if img == nil || img.trash == nil {
+		return fmt.Errorf("restore %s from the trash: %w", key, quarantine.ErrNotFound)
+	}
+	if c.live(key.PoolRef(), name) != nil {
+		return fmt.Errorf("restore %s from the trash as %s: %w", key, name, quarantine.ErrExists)
+	}
+	img.trash, img.name = nil, name
+	return nil
+}
