@@ -227,19 +227,18 @@ func mergeString(a, b string) string {
 	return min(a, b)
 }
 
-// mergePrincipal keeps an id with its own name where both reports name the
-// same principal, and takes the smaller id whole where they differ: a name of
-// one user must never appear beside the id of another.
+// mergePrincipal joins the names of one id, and of two ids takes the smaller
+// with its own names: a name of one user must never appear beside the id of
+// another. A name without an id gives way to any id, because nothing says that
+// it is the same user's; it would also make the result depend on the order.
 func mergePrincipal(a, b Principal) Principal {
 	switch {
-	case a.ID != "" && b.ID != "" && a.ID != b.ID:
-		if a.ID < b.ID {
-			return a
-		}
+	case a.ID == b.ID:
+		return Principal{ID: a.ID, Name: mergeString(a.Name, b.Name)}
+	case a.ID == "" || b.ID != "" && b.ID < a.ID:
 		return b
-	default:
-		return Principal{ID: mergeString(a.ID, b.ID), Name: mergeString(a.Name, b.Name)}
 	}
+	return a
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -31,7 +31,9 @@ func Join(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[
 	result := map[string]*Deletion{}
 	used := map[use]bool{}
 	for i := range disks {
-		if d := &disks[i]; !d.State.InQuarantine() && d.Deletion != nil {
+		// The record of a lost disk without an image id is the absence of a
+		// disk: it must not keep the disk's arrival from being joined.
+		if d := &disks[i]; !d.State.InQuarantine() && d.Deletion != nil && d.Key.ImageID != "" {
 			used[use{d.Deletion.ID, d.Key.PoolRef().String()}] = true
 			result[d.ID] = d.Deletion
 		}
