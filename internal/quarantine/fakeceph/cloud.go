@@ -167,9 +167,10 @@ type Status struct {
 	Name           string
 	InTrash        bool
 	Sealed         bool
-	ProtectedUntil time.Time // zero if it is live
-	Content        []byte    // of the head, zeros included
-	SealedContent  []byte    // of the seal; nil without one
+	DeletedAt      time.Time // as ProtectedUntil, zero if it is live
+	ProtectedUntil time.Time
+	Content        []byte // of the head, zeros included
+	SealedContent  []byte // of the seal; nil without one
 }
 
 // Look returns an image's status, without hooks or faults, and whether it
@@ -183,7 +184,7 @@ func (c *Ceph) Look(key quarantine.Key) (Status, bool) {
 	}
 	st := Status{Name: img.name, InTrash: img.trash != nil, Content: img.content.bytes()}
 	if img.trash != nil {
-		st.ProtectedUntil = img.trash.until
+		st.DeletedAt, st.ProtectedUntil = img.trash.deletedAt, img.trash.until
 	}
 	if s := img.snap(quarantine.SealSnapshot); s != nil {
 		st.Sealed, st.SealedContent = true, s.bytes()
