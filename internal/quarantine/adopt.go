@@ -115,7 +115,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	}
 	// Found again (lost, or restored and deleted again): what was promised and
 	// what holds it are not forgotten.
-	if old.State == Lost {
+	if old.State == Lost || old.State == Restored {
 		d.Holds, d.RetainUntil = old.Holds, old.RetainUntil
 	}
 	if strings.HasPrefix(d.OriginalName, ReservedPrefix) && old.OriginalName != "" {
@@ -186,14 +186,19 @@ func (a *Adopter) joinedMeanwhile(ctx context.Context, d Disk) (Disk, error) {
 // left (step 4), and returns its end.
 func (a *Adopter) protect(ctx context.Context, d Disk, until time.Time) (time.Time, error) {
 	full := a.pool(d.Key.PoolRef()).Protect
-	now := a.ledger.clock()
-	if until.After(now.Add(full / 2)) {
+	if !a.short(d.Key, until) {
 		return until.UTC(), nil
 	}
+	now := a.ledger.clock()
 	if err := reprotect(ctx, a.ledger, a.trash, d.Key, full); err != nil {
 		return until, err
 	}
 	return now.Add(full).UTC().Truncate(time.Second), nil
+}
+
+// short reports whether less than half of the full protection time is left.
+func (a *Adopter) short(key Key, until time.Time) bool {
+	return !until.After(a.ledger.clock().Add(a.pool(key.PoolRef()).Protect / 2))
 }
 
 // reprotect moves the entry through its reserved name to the trash again, with
@@ -219,7 +224,8 @@ func reprotect(ctx context.Context, l *Ledger, trash Trash, key Key, full time.D
 
 // imported makes the row of an image that bears its own record, as it is when
 // the catalog was lost. The state follows from what is seen on the image: one
-// without a seal is pending, whatever its record says, and is sealed now.
+// without a seal, or hardly protected, is pending, whatever its record says, and
+// its adoption is finished now.
 // ErrNoRecord if it has none.
 func (a *Adopter) imported(ctx context.Context, e TrashEntry, info ImageInfo) (Disk, error) {
 	d, err := DecodeRecord(e.Key, info.Record)
@@ -248,9 +254,10 @@ func (a *Adopter) imported(ctx context.Context, e TrashEntry, info ImageInfo) (D
 		return d, fmt.Errorf("adopt %s: %w: its old seal is taken off by the next collect run first", e.Key, ErrBusy)
 	case to == Restored:
 		return Disk{}, fmt.Errorf("image %s: %w: its record is of an earlier stay, which ended", e.Key, ErrNoRecord)
-	case !info.Sealed:
+	case !info.Sealed || a.short(e.Key, e.ProtectedUntil):
 		to = Pending
-		d.Sealed = false
+		d.Sealed = info.Sealed
+		d.ExpiringAt, d.Intent = time.Time{}, ""
 	case to != Expiring:
 		to = Quarantined
 		d.Sealed = true

@@ -273,26 +273,33 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 			return "check", "", fmt.Errorf("disk %s: read its intent: %w: %w", d.ID, ErrInvalid, err)
 		}
 		if in.Kind == intentInPlace && name == in.Name {
-			_, err := finishInPlace(ctx, r.ledger, d, "reconciler")
+			_, err := finishInPlace(ctx, r.ledger, d, name, "reconciler")
 			return "finish", "its restore was cut short", err
 		}
 	}
 	// Somebody took it out of the trash by hand. It is not lost, and it is not
 	// ours any more; say so, loudly.
 	r.ledger.log.Error("disk was taken out of the trash behind our back", "disk", d.ID, "pool", ref.String(), "name", name)
-	if d.State != Restoring {
-		if d.State == Pending {
-			return "check", "", fmt.Errorf("disk %s was taken out of the trash as %s before it was sealed: %w", d.ID, name, ErrConflict)
-		}
-		d, err = r.ledger.move(ctx, d, Restoring, Entry{Actor: "reconciler", Reason: "found live as " + name}, nil)
+	why := "taken out of the trash as " + name + " by somebody else"
+	outside := Entry{Act: "restored-outside", Actor: "unknown", Reason: why}
+	switch d.State {
+	case Pending:
+		return "check", "", fmt.Errorf("disk %s was taken out of the trash as %s before it was sealed: %w", d.ID, name, ErrConflict)
+	case Restoring:
+		r.ledger.note(ctx, d, outside)
+	default:
+		// With the intent, so that the next run can finish what a crash cuts
+		// short here.
+		intent, err := restoreIntent{Kind: intentInPlace, Dst: ref, Name: name}.encode()
 		if err != nil {
-			return "outside", "", err
+			return "outside", why, err
+		}
+		if d, err = r.ledger.move(ctx, d, Restoring, outside, func(n *Disk) { n.Intent = intent }); err != nil {
+			return "outside", why, err
 		}
 	}
-	d.OriginalName = name
-	r.ledger.note(ctx, d, Entry{Act: "restored-outside", Actor: "unknown", Reason: "taken out of the trash as " + name + " by somebody else"})
-	_, err = finishInPlace(ctx, r.ledger, d, "reconciler")
-	return "outside", "taken out of the trash as " + name + " by somebody else", err
+	_, err = finishInPlace(ctx, r.ledger, d, name, "reconciler")
+	return "outside", why, err
 }
 
 // staleRecords renews the records on images that a crash or an outage left

@@ -32,6 +32,15 @@ type restoreIntent struct {
 	Flatten bool    `json:"flatten,omitempty"`
 }
 
+// encode is the intent as Disk.Intent keeps it.
+func (in restoreIntent) encode() (string, error) {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return "", fmt.Errorf("encode the intent: %w", err)
+	}
+	return string(b), nil
+}
+
 const (
 	intentClone   = "clone"
 	intentInPlace = "in-place"
@@ -126,12 +135,12 @@ func (r *Restorer) clone(ctx context.Context, d Disk, actor string, dst PoolRef,
 
 // begin commits the intent.
 func (r *Restorer) begin(ctx context.Context, d Disk, actor string, in restoreIntent) (Disk, error) {
-	b, err := json.Marshal(in)
+	intent, err := in.encode()
 	if err != nil {
-		return d, fmt.Errorf("encode the intent: %w", err)
+		return d, err
 	}
 	return r.ledger.move(ctx, d, Restoring, Entry{Actor: actor, Reason: in.Kind + " to " + in.Dst.String() + "/" + in.Name}, func(n *Disk) {
-		n.Intent = string(b)
+		n.Intent = intent
 	})
 }
 
@@ -199,16 +208,16 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 			}
 			return errors.Join(fmt.Errorf("restore disk %s as %s: %w", id, d.OriginalName, err), berr)
 		}
-		d, err = finishInPlace(context.WithoutCancel(ctx), l, d, actor)
+		d, err = finishInPlace(context.WithoutCancel(ctx), l, d, d.OriginalName, actor)
 		return err
 	})
 	return d, err
 }
 
-// finishInPlace ends an in-place restore whose image is live. The record on
+// finishInPlace ends an in-place restore whose image is live under the name. The record on
 // the image is written first: it says that the stay is over, so that a lost
 // catalog does not take the live image for evidence.
-func finishInPlace(ctx context.Context, l *Ledger, d Disk, actor string) (Disk, error) {
+func finishInPlace(ctx context.Context, l *Ledger, d Disk, name, actor string) (Disk, error) {
 	img, err := l.images.OpenImage(ctx, d.Key)
 	if err != nil {
 		return d, fmt.Errorf("disk %s: write that it was restored: %w", d.ID, err)
@@ -216,7 +225,7 @@ func finishInPlace(ctx context.Context, l *Ledger, d Disk, actor string) (Disk, 
 	defer img.Close()
 	now := l.clock().UTC().Truncate(time.Second)
 	set := func(n *Disk) {
-		n.Intent, n.RestoredAt, n.RestoredTo, n.ExpiringAt, n.RecordStale = "", now, d.OriginalName, time.Time{}, false
+		n.Intent, n.RestoredAt, n.RestoredTo, n.ExpiringAt, n.RecordStale = "", now, name, time.Time{}, false
 	}
 	onImage := d
 	onImage.State = Restored
@@ -224,7 +233,7 @@ func finishInPlace(ctx context.Context, l *Ledger, d Disk, actor string) (Disk, 
 	if err := l.writeRecord(ctx, img, onImage); err != nil {
 		return d, fmt.Errorf("disk %s: write that it was restored: %w", d.ID, err)
 	}
-	return l.move(ctx, d, Restored, Entry{Actor: actor, Reason: "live again as " + d.OriginalName}, set)
+	return l.move(ctx, d, Restored, Entry{Actor: actor, Reason: "live again as " + name}, set)
 }
 
 // restorable refuses what is not sealed evidence at rest.
