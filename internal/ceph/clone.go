@@ -1,0 +1,71 @@
+package ceph
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
+
+	"quarantine/internal/quarantine"
+)
+
+// cloneFormat 2 needs no protected snapshot, and the parent may go to the
+// trash while the clone lives.
+const cloneFormat = 2
+
+// Clone makes a copy-on-write clone of the seal. Similar to: rbd clone
+// --rbd-default-clone-format 2 src@quarantine dst.
+func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src string, dst quarantine.PoolRef, dstName string) error {
+	c, from, err := r.pool(pool)
+	if err != nil {
+		return err
+	}
+	to, err := c.ioctx(dst)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "clone "+pool.String()+"/"+src+" to "+dst.String()+"/"+dstName, func() error {
+		options := rbd.NewRbdImageOptions()
+		defer options.Destroy()
+		if err := options.SetUint64(rbd.ImageOptionCloneFormat, cloneFormat); err != nil {
+			return err
+		}
+		return rbd.CloneImage(from, src, quarantine.SealSnapshot, to, dstName, options)
+	})
+}
+
+// Flatten copies the parent's blocks. Similar to: rbd flatten.
+func (r *Registry) Flatten(ctx context.Context, pool quarantine.PoolRef, name string, progress quarantine.Progress) error {
+	c, io, err := r.pool(pool)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "flatten "+pool.String()+"/"+name, func() error { return flatten(ctx, io, name, progress) })
+}
+
+func flatten(ctx context.Context, io *rados.IOContext, name string, progress quarantine.Progress) (err error) {
+	img, err := rbd.OpenImage(io, name, rbd.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	err = img.FlattenWithProgress(func(done, total uint64, _ any) int {
+		// librbd gives up when the callback asks for it: the one call that can
+		// be cancelled.
+		if ctx.Err() != nil {
+			return -int(syscall.ECANCELED)
+		}
+		if progress != nil {
+			progress(done, total)
+		}
+		return 0
+	}, nil)
+	if errnoOf(err) == syscall.EINVAL { // it has no parent: flattened before
+		if _, perr := img.GetParent(); gone(perr) {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+package ceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
+
+	"quarantine/internal/quarantine"
+)
+
+// readChunk is how much is read, and handed over, at once.
+const readChunk = 4 << 20
+
+// extent is an allocated range of an image.
+type extent struct{ offset, length uint64 }
+
+// ReadSealed reads the seal's allocated extents. Similar to: rbd export
+// --image-id ID --snap quarantine.
+func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver func(offset int64, data []byte) error) error {
+	c, ioctx, err := r.pool(key.PoolRef())
+	if err != nil {
+		return err
+	}
+	what := "read image " + key.String()
+	img, err := get(ctx, c, what, func() (*rbd.Image, error) {
+		return rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.SealSnapshot)
+	}, func(img *rbd.Image) { _ = img.Close() })
+	if err != nil {
+		return err
+	}
+	o := &openImage{c: c, key: key, img: img}
+	defer o.Close()
+	var extents []extent
+	err = o.do(ctx, "list the extents of", func() (err error) {
+		extents, err = allocated(img, rbd.IncludeParent)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range extents {
+		for e.length > 0 {
+			// A fresh buffer for each read: one that its caller left may still
+			// be written to.
+			buf := make([]byte, min(e.length, readChunk))
+			err := o.do(ctx, "read", func() error {
+				n, err := img.ReadAt(buf, int64(e.offset))
+				if err == nil && n != len(buf) {
+					err = fmt.Errorf("%w: %d of %d bytes at %d", io.ErrUnexpectedEOF, n, len(buf), e.offset)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if err := handOver(int64(e.offset), buf); err != nil {
+				return err
+			}
+			e.offset += uint64(len(buf))
+			e.length -= uint64(len(buf))
+		}
+	}
+	return nil
+}
+
+// Used measures the image's own allocated bytes. Similar to: rbd du.
+func (r *Registry) Used(ctx context.Context, key quarantine.Key) (int64, error) {
+	c, ioctx, err := r.pool(key.PoolRef())
+	if err != nil {
+		return 0, err
+	}
+	return get(ctx, c, "measure image "+key.String(), func() (int64, error) { return used(ioctx, key.ImageID) }, nil)
+}
+
+func used(ioctx *rados.IOContext, id string) (total int64, err error) {
+	img, err := rbd.OpenImageByIdReadOnly(ioctx, id, rbd.NoSnapshot)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	extents, err := allocated(img, rbd.ExcludeParent)
+	for _, e := range extents {
+		total += int64(e.length)
+	}
+	return total, err
+}
+
+// allocated lists the ranges of the image that hold data, in ascending order.
+func allocated(img *rbd.Image, parent rbd.DiffIncludeParent) ([]extent, error) {
+	size, err := img.GetSize()
+	if err != nil || size == 0 {
+		return nil, err
+	}
+	var out []extent
+	err = img.DiffIterate(rbd.DiffIterateConfig{
+		Length: size, IncludeParent: parent, WholeObject: rbd.EnableWholeObject,
+		Callback: func(offset, length uint64, exists int, _ any) int {
+			if exists == 0 {
+				return 0
+			}
+			if n := len(out); n > 0 && out[n-1].offset+out[n-1].length == offset {
+				out[n-1].length += length
+			} else {
+				out = append(out, extent{offset, length})
+			}
+			return 0
+		},
+	})
+	return out, err
+}

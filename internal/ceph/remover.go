@@ -1,0 +1,129 @@
+package ceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
+
+	"quarantine/internal/quarantine"
+)
+
+// Remover destroys. The wiring makes one and gives it to the collector, and to
+// nobody else.
+type Remover struct {
+	r     *Registry
+	clock quarantine.Clock
+}
+
+var _ quarantine.Remover = (*Remover)(nil)
+
+// NewRemover makes the Remover.
+func NewRemover(r *Registry, clock quarantine.Clock) *Remover { return &Remover{r: r, clock: clock} }
+
+// Dependents names clones of the image's snapshots and clients that have it
+// open. Similar to: rbd children --image-id ID --all; rbd status --image-id ID.
+func (m *Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, error) {
+	c, ioctx, err := m.r.pool(key.PoolRef())
+	if err != nil {
+		return nil, err
+	}
+	return get(ctx, c, "look for dependents of image "+key.String(), func() ([]string, error) {
+		return dependents(ioctx, key.ImageID)
+	}, nil)
+}
+
+func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
+	// Read-only: opening for writing would make this very client a watcher.
+	img, err := rbd.OpenImageByIdReadOnly(ioctx, id, rbd.NoSnapshot)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	children, err := img.ListChildrenAttributes()
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range children {
+		name := ch.PoolName + "/" + ch.ImageName
+		if ch.PoolNamespace != "" {
+			name = ch.PoolName + "/" + ch.PoolNamespace + "/" + ch.ImageName
+		}
+		if ch.Trash {
+			name += " (in the trash, id " + ch.ImageID + ")"
+		}
+		out = append(out, "clone "+name)
+	}
+	watchers, err := img.ListWatchers()
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range watchers {
+		out = append(out, fmt.Sprintf("client.%d at %s", w.Id, w.Addr))
+	}
+	return out, nil
+}
+
+// Unseal removes the seal. Similar to: rbd snap rm --image-id ID.
+func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
+	c, ioctx, err := m.r.pool(key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "remove the seal of image "+key.String(), func() (err error) {
+		img, err := rbd.OpenImageById(ioctx, key.ImageID, rbd.NoSnapshot)
+		if gone(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, img.Close()) }()
+		if err := img.GetSnapshot(quarantine.SealSnapshot).Remove(); err != nil && !gone(err) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Reopen takes the protection time off a trash entry, by way of its reserved
+// name. ErrNotFound if the image is neither in the trash nor under that name.
+func (m *Remover) Reopen(ctx context.Context, key quarantine.Key) error {
+	reserved := key.ReservedName()
+	entry, err := m.r.trashEntry(ctx, key)
+	switch {
+	case err == nil && !entry.deferment.After(m.clock()):
+		return nil
+	case err == nil:
+		if err := m.r.RestoreFromTrash(ctx, key, reserved); err != nil {
+			return err
+		}
+	case errors.Is(err, quarantine.ErrNotFound):
+		live, lerr := m.r.LiveImages(ctx, key.PoolRef(), reserved)
+		if lerr != nil {
+			return lerr
+		}
+		if live[reserved] != key.ImageID {
+			return err
+		}
+	default:
+		return err
+	}
+	return m.r.MoveToTrash(ctx, key.PoolRef(), reserved, 0)
+}
+
+// Remove removes the trash entry without force. Similar to: rbd trash rm.
+func (m *Remover) Remove(ctx context.Context, key quarantine.Key, _ quarantine.Progress) error {
+	c, ioctx, err := m.r.pool(key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "remove "+key.String()+" from the trash", func() error {
+		if err := rbd.TrashRemove(ioctx, key.ImageID, false); err != nil && !gone(err) {
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,192 @@
+package ceph
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
+
+	"quarantine/internal/quarantine"
+)
+
+// trashObject is the object whose omap is the pool's trash: one key
+// "id_<image id>" an entry (RBD_TRASH and cls_rbd in Ceph's source).
+const trashObject = "rbd_trash"
+
+const trashKeyPrefix = "id_"
+
+// The sources of a trash entry (cls::rbd::TrashImageSource). `rbd trash ls`
+// shows those of users; an image on its way out by a plain removal is of
+// sourceRemoving.
+const (
+	sourceUser       = 0
+	sourceUserParent = 4
+)
+
+// trashSpec is one value of the trash's omap (cls::rbd::TrashImageSpec).
+type trashSpec struct {
+	source    uint8
+	name      string
+	deleted   time.Time
+	deferment time.Time
+}
+
+func (s trashSpec) users() bool { return s.source == sourceUser || s.source == sourceUserParent }
+
+func (s trashSpec) entry(key quarantine.Key) quarantine.TrashEntry {
+	return quarantine.TrashEntry{Key: key, Name: s.name, DeletedAt: s.deleted, ProtectedUntil: s.deferment}
+}
+
+// errSpec says that bytes are no trash entry of the layout that Ceph 13 to 20
+// write.
+var errSpec = errors.New("not a trash entry of a known layout")
+
+// decodeTrashSpec reads a versioned TrashImageSpec and returns what follows.
+// Layout: version, compat (u8), length (u32); source (u8), name (string),
+// deletion time, deferment end (utime: seconds, nanoseconds, u32 each); since
+// version 2 state (u8). A later version only appends.
+func decodeTrashSpec(b []byte) (trashSpec, []byte, error) {
+	var s trashSpec
+	if len(b) < 6 || b[1] > 2 {
+		return s, nil, errSpec
+	}
+	n := binary.LittleEndian.Uint32(b[2:])
+	if uint64(n) > uint64(len(b)-6) {
+		return s, nil, errSpec
+	}
+	body, rest := b[6:6+n], b[6+n:]
+	if len(body) < 1 {
+		return s, nil, errSpec
+	}
+	s.source, body = body[0], body[1:]
+	name, body, ok := decodeString(body)
+	if !ok || len(body) < 16 {
+		return s, nil, errSpec
+	}
+	s.name = name
+	s.deleted, s.deferment = decodeTime(body), decodeTime(body[8:])
+	return s, rest, nil
+}
+
+func decodeString(b []byte) (string, []byte, bool) {
+	if len(b) < 4 {
+		return "", nil, false
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if uint64(n) > uint64(len(b)-4) {
+		return "", nil, false
+	}
+	return string(b[4 : 4+n]), b[4+n:], true
+}
+
+// decodeTime cuts to whole seconds, as librbd's own listing does.
+func decodeTime(b []byte) time.Time {
+	return time.Unix(int64(binary.LittleEndian.Uint32(b)), 0).UTC()
+}
+
+// ListTrash reads the whole omap of the trash in pages. librbd's own listing,
+// as go-ceph calls it, fails beyond 10,240 entries. Similar to: rbd trash ls
+// --long.
+func (r *Registry) ListTrash(ctx context.Context, pool quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
+	c, io, err := r.pool(pool)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.omap(ctx, io, trashObject, trashKeyPrefix, "list the trash of "+pool.String())
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]quarantine.TrashEntry, 0, len(raw))
+	for k, v := range raw {
+		id := strings.TrimPrefix(k, trashKeyPrefix)
+		s, _, err := decodeTrashSpec(v)
+		if err != nil {
+			return nil, fmt.Errorf("list the trash of %s: entry %s: %w: %w", pool, id, quarantine.ErrUnavailable, err)
+		}
+		if s.users() {
+			entries = append(entries, s.entry(pool.Key(id)))
+		}
+	}
+	return entries, nil
+}
+
+// omapPage is how many keys are read at once.
+const omapPage = 2048
+
+// omap reads all keys of an object that begin with the prefix. An object that
+// does not exist has none.
+func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, oid, prefix, what string) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	after := ""
+	for {
+		// A page at a time, so that a listing of millions can be left.
+		page, err := get(ctx, c, what, func() (map[string][]byte, error) {
+			return io.GetOmapValues(oid, after, prefix, omapPage)
+		}, nil)
+		if errors.Is(err, quarantine.ErrNotFound) && gone(err) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			return all, nil
+		}
+		for k, v := range page {
+			all[k] = v
+			after = max(after, k)
+		}
+	}
+}
+
+// trashEntry reads one entry. ErrNotFound if the image is not in the trash.
+func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpec, error) {
+	c, io, err := r.pool(key.PoolRef())
+	if err != nil {
+		return trashSpec{}, err
+	}
+	what := "look for " + key.String() + " in the trash"
+	name := trashKeyPrefix + key.ImageID
+	raw, err := c.omap(ctx, io, trashObject, name, what)
+	if err != nil {
+		return trashSpec{}, err
+	}
+	v, ok := raw[name]
+	if !ok {
+		return trashSpec{}, fmt.Errorf("%s: %w", what, quarantine.ErrNotFound)
+	}
+	s, _, err := decodeTrashSpec(v)
+	if err != nil {
+		return trashSpec{}, fmt.Errorf("%s: %w: %w", what, quarantine.ErrUnavailable, err)
+	}
+	return s, nil
+}
+
+// MoveToTrash moves a live image to the trash. Similar to: rbd trash mv
+// --expires-at.
+func (r *Registry) MoveToTrash(ctx context.Context, pool quarantine.PoolRef, name string, protect time.Duration) error {
+	c, io, err := r.pool(pool)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "move "+pool.String()+"/"+name+" to the trash", func() error {
+		return rbd.GetImage(io, name).Trash(protect)
+	})
+}
+
+// RestoreFromTrash takes an entry out of the trash. Similar to: rbd trash
+// restore --image.
+func (r *Registry) RestoreFromTrash(ctx context.Context, key quarantine.Key, name string) error {
+	c, io, err := r.pool(key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "restore "+key.String()+" from the trash as "+name, func() error {
+		return rbd.TrashRestore(io, key.ImageID, name)
+	})
+}
