@@ -50,6 +50,7 @@ func userCaps(pools []string) []userCap {
 		{Cloud, cephcaps.CloudCaps(pools)},
 		{ClassicCloud, cephcaps.CloudCaps(nil, pools...)},
 		{Quarantine, cephcaps.QuarantineCaps(pools...)},
+		{Auditor, cephcaps.AuditCaps()},
 	}
 }
 
@@ -83,7 +84,7 @@ func (k key) keyring() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[%s]\n\tkey = %s\n", k.entity, base64.StdEncoding.EncodeToString(raw))
 	for _, c := range k.caps {
-		fmt.Fprintf(&b, "\tcaps %s = \"%s\"\n", c[0], c[1])
+		fmt.Fprintf(&b, "\tcaps %s = \"%s\"\n", c[0], strings.ReplaceAll(c[1], `"`, `\"`))
 	}
 	return b.String()
 }

@@ -24,6 +24,8 @@ const (
 	ClassicCloud = "openstack-classic"
 	// Quarantine has what this service needs and no more.
 	Quarantine = "quarantine"
+	// Auditor may list all keys' caps.
+	Auditor = "quarantine-auditor"
 	// Admin may do everything.
 	Admin = "admin"
 )

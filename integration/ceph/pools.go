@@ -64,6 +64,9 @@ func (l *Lab) addCaps(ctx context.Context, pool string) (err error) {
 func (l *Lab) applyCaps(ctx context.Context, pools []string) error {
 	var commands []string
 	for _, u := range userCaps(pools) {
+		if u.user == Auditor {
+			continue // has no pools
+		}
 		words := []string{"auth caps client." + u.user}
 		for _, a := range u.caps.Args() {
 			words = append(words, `"`+a+`"`)

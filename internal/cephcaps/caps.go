@@ -2,6 +2,7 @@ package cephcaps
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,46 +12,89 @@ type Caps struct {
 	Mon, Mgr, OSD string
 }
 
-// cloudPrefixes are the objects that librbd writes for a client that makes,
+// imagePrefixes are the objects that librbd writes for a client that makes,
 // uses, snapshots, clones and deletes images. rbd_info is not among them: it
-// holds the pool's settings, hence the guard.
-var cloudPrefixes = [...]string{
+// holds the pool's settings, hence the guard. rbd_mirroring is written by the
+// real removal of an image, mirrored or not: without it a cloud whose pool is
+// not guarded (any more) could destroy an image's data and then fail.
+var imagePrefixes = []string{
 	"rbd_data.", "rbd_header.", "rbd_id.", "rbd_object_map.",
-	"rbd_directory", "rbd_children", "rbd_trash", "rbd_lock",
+	"rbd_directory", "rbd_children", "rbd_trash", "rbd_mirroring",
 }
 
 // CloudCaps returns the caps under which a cloud does all that it does on the
-// guarded pools and cannot switch their guard off. A pool is "name". Plain
-// pools are those that the same key uses and that are not guarded; they get
-// the usual `profile rbd`.
+// guarded pools and cannot switch their guard off. Plain pools are those that
+// the same key uses and that are not guarded; they get the usual `profile
+// rbd`.
 //
-// `r class-read` on the whole pool is needed because librbd, when it makes an
-// image, looks for a header of the old format under the image's bare name.
+// A pool is written "pool", which includes all of its namespaces, or
+// "pool/namespace", for a cloud that has that namespace only. The latter gets
+// `profile rbd` on the namespace: the settings are those of the pool, outside
+// any namespace, where this profile lets it read only.
 func CloudCaps(guarded []string, plain ...string) Caps {
 	osd := []string{
-		"allow class-read object_prefix rbd_children",
+		readChildren,
 		"allow class-read object_prefix rbd_mirroring",
 	}
 	for _, p := range guarded {
-		osd = append(osd, "allow r class-read pool="+p)
-		for _, prefix := range cloudPrefixes {
-			osd = append(osd, fmt.Sprintf("allow rwx pool=%s object_prefix %s", p, prefix))
+		if strings.Contains(p, "/") {
+			osd = append(osd, profileRBD(p))
+			continue
 		}
+		osd = append(osd, byPrefix(p, append([]string{"rbd_lock"}, imagePrefixes...))...)
 	}
 	for _, p := range plain {
-		osd = append(osd, "profile rbd pool="+p)
+		osd = append(osd, profileRBD(p))
 	}
 	return Caps{Mon: "profile rbd", Mgr: "profile rbd", OSD: strings.Join(osd, ", ")}
 }
 
-// QuarantineCaps returns the smallest caps with which this product works on
-// the pools.
+// QuarantineCaps returns the smallest caps with which this service works on
+// the pools and all of their namespaces, as the lab's tests show: what a cloud
+// has, and the pools' settings. The monitor's `profile rbd` also answers
+// `ceph health` and `ceph df`, and lets a client shut out a dead holder of an
+// image's lock. The manager is not needed.
+//
+// Of a pool written "pool/namespace" the pool is taken.
 func QuarantineCaps(pools ...string) Caps {
-	var osd []string
+	osd := []string{readChildren}
+	var done []string
 	for _, p := range pools {
-		osd = append(osd, "profile rbd pool="+p)
+		p, _, _ = strings.Cut(p, "/")
+		if slices.Contains(done, p) {
+			continue
+		}
+		done = append(done, p)
+		osd = append(osd, byPrefix(p, append([]string{"rbd_info"}, imagePrefixes...))...)
 	}
-	return Caps{Mon: "profile rbd, allow r", OSD: strings.Join(osd, ", ")}
+	return Caps{Mon: "profile rbd", OSD: strings.Join(osd, ", ")}
+}
+
+// readChildren lets librbd look for clones of an image in all pools.
+const readChildren = "allow class-read object_prefix rbd_children"
+
+// AuditCaps returns the caps of a key that may only list all keys' caps, which
+// the doctor needs to judge them. Ceph's answer contains the secrets of all
+// keys as well: whoever holds this key holds the cluster.
+func AuditCaps() Caps { return Caps{Mon: `allow command "auth ls"`} }
+
+// byPrefix gives the pool's objects with the prefixes, and reading of all:
+// librbd, when it makes an image, looks for a header of the old format under
+// the image's bare name.
+func byPrefix(pool string, prefixes []string) []string {
+	caps := []string{"allow r class-read pool=" + pool}
+	for _, prefix := range prefixes {
+		caps = append(caps, fmt.Sprintf("allow rwx pool=%s object_prefix %s", pool, prefix))
+	}
+	return caps
+}
+
+func profileRBD(pool string) string {
+	name, namespace, ok := strings.Cut(pool, "/")
+	if !ok {
+		return "profile rbd pool=" + name
+	}
+	return "profile rbd pool=" + name + " namespace=" + namespace
 }
 
 // Command returns the shell command that gives the entity (client.NAME) these
@@ -58,9 +102,7 @@ func QuarantineCaps(pools ...string) Caps {
 // not change its secret.
 func Command(entity string, c Caps) string {
 	words := []string{"ceph", "auth", "caps", entity}
-	for _, w := range c.Args() {
-		words = append(words, w)
-	}
+	words = append(words, c.Args()...)
 	for i, w := range words {
 		words[i] = quote(w)
 	}
