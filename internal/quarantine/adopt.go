@@ -50,8 +50,20 @@ func (a *Adopter) Adopt(ctx context.Context, e TrashEntry, capture Capture) (Dis
 	if err != nil {
 		return Disk{}, err
 	}
-	defer unlock()
-	return a.adoptLocked(ctx, id, e, capture)
+	d, err := func() (Disk, error) {
+		defer unlock()
+		return a.adoptLocked(ctx, id, e, capture)
+	}()
+	if err != nil || d.Deletion == nil {
+		return d, err
+	}
+	// A disk of the same name that came earlier may have this one's Deletion,
+	// for want of a nearer disk. Only now that both are known is it told apart;
+	// and not under the lock, because it takes the other disk's.
+	if _, err := a.rejoin(ctx, d.OriginalName); err != nil {
+		return d, fmt.Errorf("join the disks named %q: %w", d.OriginalName, err)
+	}
+	return d, nil
 }
 
 func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capture Capture) (Disk, error) {

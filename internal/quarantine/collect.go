@@ -311,7 +311,9 @@ func (c *Collector) resume(ctx context.Context, rep *Report, _ map[Key]bool, _ t
 		defer unlock()
 		fresh, err := c.ledger.disks.Disk(ctx, d.ID)
 		if err == nil && fresh.State == Purging {
-			err = c.free(ctx, fresh, rep.Actor)
+			if err = c.free(ctx, fresh, rep.Actor); err == nil {
+				c.ledger.note(ctx, fresh, Entry{Act: "purge", Actor: rep.Actor, Reason: item.Reason, Detail: map[string]string{"name": fresh.OriginalName}})
+			}
 		}
 		if err != nil {
 			item.Error = err.Error()
