@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"github.com/goccy/go-yaml"
+
+	"quarantine/internal/quarantine"
+)
+
+// MaxRetain is the longest retention a rule may give. It is half of the
+// guard's protection time of ten years: a disk never becomes removable by
+// waiting.
+const MaxRetain = 5 * 365 * 24 * time.Hour
+
+// DefaultRule is the name under which the default's decisions are recorded.
+const DefaultRule = "default"
+
+// file is the content of one policy file.
+type file struct {
+	Rules   []ruleSpec `yaml:"rules"`
+	Default *ruleSpec  `yaml:"default"`
+}
+
+type ruleSpec struct {
+	Name    string    `yaml:"name"`
+	Match   string    `yaml:"match"`
+	Retain  string    `yaml:"retain"`
+	Hold    *holdSpec `yaml:"hold"`
+	Isolate bool      `yaml:"isolate"`
+}
+
+type holdSpec struct {
+	CaseID string `yaml:"case_id"`
+	Reason string `yaml:"reason"`
+}
+
+// rule is a rule that loaded.
+type rule struct {
+	name    string
+	match   string
+	file    string // base name
+	hash    string // SHA-256 of the file, hex
+	program cel.Program
+	retain  time.Duration
+	hold    *quarantine.PolicyHold
+	isolate bool
+}
+
+// Set is a policy that loaded: rules in order, and the default.
+type Set struct {
+	rules []rule
+	def   rule
+	// digest identifies all files together.
+	digest string
+}
+
+// Load reads a policy file, or all *.yaml files of a directory in the order of
+// their names. The error names each mistake with its file and place, and wraps
+// quarantine.ErrInvalid, or ErrUnavailable if a file cannot be read.
+func Load(path string) (*Set, error) {
+	files, err := policyFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	env, err := newEnv()
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{}
+	all := sha256.New()
+	names := map[string]string{}
+	var mistakes []error
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("read policy %s: %w: %w", f, quarantine.ErrUnavailable, err)
+		}
+		fmt.Fprintf(all, "%s\x00%d\x00", filepath.Base(f), len(b))
+		all.Write(b)
+		if err := s.add(env, filepath.Base(f), b, names); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	if len(mistakes) == 0 && s.def.name == "" {
+		mistakes = append(mistakes, fmt.Errorf("%s: there is no default: add `default: {retain: 14d}`", path))
+	}
+	if len(mistakes) > 0 {
+		return nil, fmt.Errorf("%w policy: %w", quarantine.ErrInvalid, errors.Join(mistakes...))
+	}
+	s.digest = hex.EncodeToString(all.Sum(nil))
+	return s, nil
+}
+
+// Check loads the policy and returns its mistakes; for `policy check`.
+func Check(path string) error {
+	_, err := Load(path)
+	return err
+}
+
+func policyFiles(path string) ([]string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read policies: %w: %w", quarantine.ErrUnavailable, err)
+	}
+	if !st.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("read policies: %w: %w", quarantine.ErrUnavailable, err)
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && strings.HasSuffix(e.Name(), ".yaml") {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("read policies: %w: %s has no *.yaml file", quarantine.ErrInvalid, path)
+	}
+	sort.Strings(files)
+	return files, nil
+}
+
+// add appends the rules of one file. names holds the rule names so far, with
+// their files.
+func (s *Set) add(env *cel.Env, base string, b []byte, names map[string]string) error {
+	var f file
+	dec := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict(), yaml.DisallowUnknownField())
+	if err := dec.Decode(&f); err != nil {
+		return fmt.Errorf("%s: %s", base, yaml.FormatError(err, false, true))
+	}
+	sum := sha256.Sum256(b)
+	hash := hex.EncodeToString(sum[:])
+	var mistakes []error
+	for i, spec := range f.Rules {
+		where := fmt.Sprintf("%s: rule %d", base, i+1)
+		if spec.Name != "" {
+			where += fmt.Sprintf(" (%s)", spec.Name)
+		}
+		r, err := compile(env, spec, base, hash)
+		switch {
+		case err != nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
+		case spec.Name == "" || spec.Name == DefaultRule:
+			mistakes = append(mistakes, fmt.Errorf("%s: it needs a name of its own", where))
+		case names[spec.Name] != "":
+			mistakes = append(mistakes, fmt.Errorf("%s: %s has a rule of that name already", where, names[spec.Name]))
+		case r.program == nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: match is missing; what applies to everything is the default", where))
+		default:
+			names[spec.Name] = base
+			s.rules = append(s.rules, r)
+		}
+	}
+	if f.Default != nil {
+		r, err := compile(env, *f.Default, base, hash)
+		switch {
+		case err != nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: default: %w", base, err))
+		case r.program != nil || f.Default.Name != "":
+			mistakes = append(mistakes, fmt.Errorf("%s: default: it takes no match and no name", base))
+		case s.def.name != "":
+			mistakes = append(mistakes, fmt.Errorf("%s: default: %s has the default already", base, s.def.file))
+		default:
+			r.name = DefaultRule
+			s.def = r
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {
+	r := rule{name: spec.Name, match: strings.TrimSpace(spec.Match), file: base, hash: hash, isolate: spec.Isolate}
+	var err error
+	if r.retain, err = quarantine.ParseDuration(spec.Retain); err != nil {
+		return r, fmt.Errorf("retain: %w", err)
+	}
+	if r.retain <= 0 || r.retain > MaxRetain {
+		return r, fmt.Errorf("retain: %s is not between 1s and %s", spec.Retain, quarantine.FormatDuration(MaxRetain))
+	}
+	if spec.Hold != nil {
+		if spec.Hold.CaseID == "" || spec.Hold.Reason == "" {
+			return r, errors.New("hold: it needs a case_id and a reason")
+		}
+		r.hold = &quarantine.PolicyHold{CaseID: spec.Hold.CaseID, Reason: spec.Hold.Reason}
+	}
+	if r.match == "" {
+		return r, nil
+	}
+	ast, issues := env.Compile(r.match)
+	if err := issues.Err(); err != nil {
+		return r, fmt.Errorf("match: %w", err)
+	}
+	if ast.OutputType() != cel.BoolType {
+		return r, fmt.Errorf("match: it gives %s, not true or false", ast.OutputType())
+	}
+	if r.program, err = env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1000)); err != nil {
+		return r, fmt.Errorf("match: %w", err)
+	}
+	return r, nil
+}
