@@ -344,4 +344,3 @@ func TestCloneHasTheBytes(t *testing.T) {
 		})
 	}
 }
-

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"quarantine/internal/catalog"
+	"quarantine/internal/ceph"
+	"quarantine/internal/cephcaps"
+	"quarantine/internal/custody"
+	"quarantine/internal/policy"
+	"quarantine/internal/quarantine"
+)
+
+// daemon is everything, wired.
+type daemon struct {
+	cfg   *config
+	log   *slog.Logger
+	clock quarantine.Clock
+
+	registry *ceph.Registry
+	catalog  *catalog.Catalog
+	custody  *custody.Log
+	policies *policy.Store
+	jobs     *jobs
+	services services
+	watches  []*ceph.TrashWatch
+	buses    []bus
+
+	components []component
+	// closers are called in reverse order.
+	closers []func() error
+}
+
+// services are the domain's parts. Only collector can remove.
+type services struct {
+	recorder   *quarantine.Recorder
+	adopter    *quarantine.Adopter
+	holds      *quarantine.Holds
+	restorer   *quarantine.Restorer
+	exporter   *quarantine.Exporter
+	reconciler *quarantine.Reconciler
+	guard      *quarantine.GuardKeeper
+	intake     *quarantine.Intake
+	collector  *quarantine.Collector
+	doctor     *doctor
+}
+
+// build connects to everything and wires it. On error nothing stays open.
+func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daemon, err error) {
+	d := &daemon{cfg: cfg, log: log, clock: s.clock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	if d.policies, err = policy.NewStore(ctx, cfg.Policies); err != nil {
+		return nil, fmt.Errorf("load the policies: %w", err)
+	}
+	if d.custody, err = custody.Open(cfg.Custody, log.With("component", "custody"), s.clock); err != nil {
+		return nil, fmt.Errorf("open the custody log: %w", err)
+	}
+	d.closers = append(d.closers, d.custody.Close)
+	if d.catalog, err = catalog.Open(ctx, cfg.Catalog, catalog.Options{}, log.With("component", "catalog")); err != nil {
+		return nil, fmt.Errorf("open the catalog: %w", err)
+	}
+	d.closers = append(d.closers, d.catalog.Close)
+	if err := d.connect(ctx); err != nil {
+		return nil, err
+	}
+	metrics := d.newMetrics()
+	d.wireDomain(metrics, s.steps)
+	if err := d.wireBuses(metrics); err != nil {
+		return nil, err
+	}
+	if err := d.wireServer(metrics, s.ready); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// connect connects to all clusters.
+func (d *daemon) connect(ctx context.Context) error {
+	var clusters []*ceph.Cluster
+	closeAll := func() error {
+		var errs []error
+		for _, c := range clusters {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
+	}
+	d.closers = append(d.closers, closeAll)
+	for _, cc := range d.cfg.Clusters {
+		c, err := ceph.Connect(ctx, ceph.ClusterConfig{
+			Name: cc.Name, Conf: cc.Conf, User: cc.User, Keyring: cc.Keyring,
+			OpTimeout: cc.OpTimeout.Duration, Workers: cc.Workers, Pools: cc.pools(),
+		})
+		if err != nil {
+			return err
+		}
+		clusters = append(clusters, c)
+	}
+	var err error
+	d.registry, err = ceph.NewRegistry(clusters...)
+	return err
+}
+
+// pools translates the configuration's pools.
+func (cc *clusterConfig) pools() []quarantine.Pool {
+	var out []quarantine.Pool
+	for _, p := range cc.Pools {
+		out = append(out, quarantine.Pool{
+			PoolRef: quarantine.PoolRef{Pool: p.Name, Namespace: p.Namespace},
+			Cloud:   p.Cloud, Guarded: p.Guard == nil || *p.Guard, Protect: cc.Protect.Duration,
+		})
+	}
+	return out
+}
+
+// wireDomain makes the services, the watches and the cron.
+func (d *daemon) wireDomain(obs observer, steps quarantine.Steps) {
+	log := d.log.With("component", "quarantine")
+	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
+		Disks: d.catalog, Images: d.registry, Custody: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps,
+	})
+	safety := quarantine.DefaultSafety()
+	safety.Grace, safety.MaxClockJump = d.cfg.Collect.Grace.Duration, d.cfg.Collect.MaxClockJump.Duration
+	safety.MaxDisks, safety.MaxBytes, safety.Workers = d.cfg.Collect.MaxDisks, d.cfg.Collect.MaxBytes, d.cfg.Collect.Workers
+
+	s := &d.services
+	s.adopter = quarantine.NewAdopter(ledger, d.registry, d.catalog, d.policies, d.registry)
+	s.recorder = quarantine.NewRecorder(s.adopter)
+	s.holds = quarantine.NewHolds(ledger)
+	s.restorer = quarantine.NewRestorer(ledger, d.registry, d.registry, d.registry)
+	s.exporter = quarantine.NewExporter(ledger, d.registry)
+	s.guard = quarantine.NewGuardKeeper(ledger, d.registry, d.registry, d.catalog)
+	s.guard.Checked = obs.GuardChecked
+	s.reconciler = quarantine.NewReconciler(s.adopter, d.registry, quarantine.ReconcileConfig{
+		Workers: d.cfg.Capture.Workers, LostAfter: d.cfg.Reconcile.LostAfter.Duration, MeasureDisks: 500,
+	})
+	s.intake = quarantine.NewIntake(s.adopter, quarantine.IntakeConfig{
+		Settle: d.cfg.Capture.Settle.Duration, Workers: d.cfg.Capture.Workers, MaxWaiting: 100_000,
+	})
+	// The one place where something that can remove is handed over.
+	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
+
+	d.jobs = &jobs{
+		run: map[string]func(context.Context, string, quarantine.JobOptions) quarantine.Report{
+			quarantine.JobCollect:   s.collector.Run,
+			quarantine.JobReconcile: d.trusting(s.reconciler.Run),
+			quarantine.JobGuard:     d.trusting(s.guard.Run),
+		},
+		marks: d.catalog, clock: d.clock, log: d.log.With("component", "cron"), finished: obs.JobFinished,
+		prepare: d.reloadPolicies, busy: map[string]bool{},
+	}
+	listMe := make(chan struct{}, 1)
+	for _, p := range d.registry.Pools() {
+		w := ceph.NewTrashWatch(d.registry, p.PoolRef, d.log.With("component", "watch"), s.intake.Offer, func() {
+			select {
+			case listMe <- struct{}{}:
+			default: // asked for already
+			}
+		})
+		d.watches = append(d.watches, w)
+		d.components = append(d.components, component{name: "watch of " + p.PoolRef.String(), intake: true, run: w.Run})
+	}
+	d.components = append(d.components,
+		component{name: "intake", run: s.intake.Run},
+		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, listMe) }},
+		component{name: "cron", run: func(ctx context.Context) error {
+			return d.jobs.schedule(ctx, map[string]string{
+				quarantine.JobCollect: d.cfg.Collect.Schedule, quarantine.JobReconcile: d.cfg.Reconcile.Schedule, quarantine.JobGuard: d.cfg.Guard.Schedule,
+			}, d.cfg.Jitter.Duration)
+		}},
+	)
+	s.doctor = &doctor{
+		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, clock: d.clock,
+		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
+	}
+}
+
+// trusting has the clock's last time noted by the jobs that run often, so that
+// the collector, which runs seldom, is not stopped by its own rarity.
+func (d *daemon) trusting(run func(context.Context, string, quarantine.JobOptions) quarantine.Report) func(context.Context, string, quarantine.JobOptions) quarantine.Report {
+	return func(ctx context.Context, actor string, o quarantine.JobOptions) quarantine.Report {
+		if err := d.services.collector.ClockTrusted(ctx); err != nil {
+			d.log.Warn("nothing will be removed until the clock is confirmed", "error", err, "hint", "quarantinectl run collect --confirm-clock")
+		}
+		return run(ctx, actor, o)
+	}
+}
+
+// catchUp runs reconcile when a watch says that it may have missed something:
+// at the start, and after every interruption.
+func (d *daemon) catchUp(ctx context.Context, listMe <-chan struct{}) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-listMe:
+		}
+		_, err := d.jobs.RunJob(ctx, "watch", quarantine.JobReconcile, quarantine.JobOptions{})
+		if err != nil && !errors.Is(err, quarantine.ErrBusy) && ctx.Err() == nil {
+			d.log.Error("reconcile after a watch was set up", "error", err)
+		}
+	}
+}
+
+func (d *daemon) reloadPolicies(ctx context.Context) {
+	if err := d.policies.Reload(ctx); err != nil {
+		d.log.Error("the policies do not load; the old ones stay in force, and nothing is removed", "error", err)
+	}
+}
+
+func (d *daemon) watchStates() map[string]bool {
+	states := map[string]bool{}
+	for i, p := range d.registry.Pools() {
+		states[p.PoolRef.String()] = d.watches[i].Up()
+	}
+	return states
+}
+
+// auditor returns the check of all clusters' keys, or nil where no cluster has
+// an audit key.
+func (d *daemon) auditor() func(context.Context) ([]quarantine.Finding, error) {
+	var audited []clusterConfig
+	for _, cc := range d.cfg.Clusters {
+		if cc.Audit != nil {
+			audited = append(audited, cc)
+		}
+	}
+	if audited == nil {
+		return nil
+	}
+	return func(ctx context.Context) ([]quarantine.Finding, error) {
+		var all []quarantine.Finding
+		for _, cc := range audited {
+			found, err := auditKeys(ctx, cc)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
+	}
+}
+
+// auditKeys judges the caps of every key of a cluster.
+func auditKeys(ctx context.Context, cc clusterConfig) ([]quarantine.Finding, error) {
+	c, err := ceph.Connect(ctx, ceph.ClusterConfig{Name: cc.Name, Conf: cc.Conf, User: cc.Audit.User, Keyring: cc.Audit.Keyring, OpTimeout: cc.OpTimeout.Duration, Workers: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	dump, err := c.AuthDump(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var pools []string
+	for _, p := range cc.pools() {
+		if p.Guarded {
+			pools = append(pools, p.PoolRef.String())
+		}
+	}
+	return judgeKeys(dump, pools, cc.User)
+}
+
+// close closes everything that was opened, last first.
+func (d *daemon) close() error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
+}
+
+// checkOnly is --check.
+func checkOnly(cfg *config) error {
+	_, err := policy.NewStore(context.Background(), cfg.Policies)
+	return err
+}
+

@@ -1,0 +1,153 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"quarantine/internal/quarantine"
+)
+
+// Options tune a catalog. The zero value is right for a daemon.
+type Options struct {
+	// Readers is how many reads may go on at once; 0 means 4.
+	Readers int
+	// BusyTimeout is how long to wait while another process holds the file's
+	// write lock; 0 means 10 s.
+	BusyTimeout time.Duration
+	// MaxBatch is how many waiting changes share a transaction at most; 0
+	// means 256.
+	MaxBatch int
+}
+
+// Catalog implements quarantine.Disks, quarantine.Deletions,
+// quarantine.Marks and quarantine.Resetter. Its methods may be called by many
+// goroutines.
+type Catalog struct {
+	path    string
+	writeDB *sql.DB
+	readDB  *sql.DB
+	writer  *writer
+}
+
+var (
+	_ quarantine.Disks     = (*Catalog)(nil)
+	_ quarantine.Deletions = (*Catalog)(nil)
+	_ quarantine.Marks     = (*Catalog)(nil)
+	_ quarantine.Resetter  = (*Catalog)(nil)
+)
+
+// Open opens the catalog at the path, which it makes (readable by its owner
+// only) if it is not there, and brings its schema up to this program's. The
+// directory must exist. The error wraps ErrInvalid if the file is no catalog
+// or one of a newer program, and then the file is as it was; ErrUnavailable if
+// it cannot be read or written.
+func Open(ctx context.Context, path string, o Options, log *slog.Logger) (*Catalog, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, unavailable(err, "find %s", path)
+	}
+	// Opened here first: SQLite would make the file readable by others, and
+	// would open one that it may not write without a word.
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, unavailable(err, "open for writing")
+	}
+	if err := f.Close(); err != nil {
+		return nil, unavailable(err, "open %s", abs)
+	}
+	c := &Catalog{path: abs}
+	if err := c.open(ctx, o, log); err != nil {
+		return nil, errors.Join(err, c.closeDBs())
+	}
+	return c, nil
+}
+
+func (c *Catalog) open(ctx context.Context, o Options, log *slog.Logger) error {
+	busy := cmp.Or(o.BusyTimeout, 10*time.Second)
+	var err error
+	if c.writeDB, err = sql.Open("sqlite", dsn(c.path, busy, false)); err != nil {
+		return unavailable(err, "open %s", c.path)
+	}
+	c.writeDB.SetMaxOpenConns(1)
+	if err := checkFile(ctx, c.writeDB, c.path); err != nil {
+		return err
+	}
+	if err := migrate(ctx, c.writeDB, c.path, log); err != nil {
+		return err
+	}
+	conn, err := c.writeDB.Conn(ctx)
+	if err != nil {
+		return unavailable(err, "open %s", c.path)
+	}
+	if c.readDB, err = sql.Open("sqlite", dsn(c.path, busy, true)); err != nil {
+		return errors.Join(unavailable(err, "open %s for reading", c.path), conn.Close())
+	}
+	readers := cmp.Or(o.Readers, 4)
+	c.readDB.SetMaxOpenConns(readers)
+	c.readDB.SetMaxIdleConns(readers)
+	if err := c.readDB.PingContext(ctx); err != nil {
+		return errors.Join(unavailable(err, "open %s for reading", c.path), conn.Close())
+	}
+	c.writer = startWriter(conn, cmp.Or(o.MaxBatch, 256))
+	return nil
+}
+
+// dsn names the file as SQLite's URI. The path is escaped, so that one with a
+// question mark or a per cent sign means itself.
+func dsn(path string, busy time.Duration, readOnly bool) string {
+	q := url.Values{"_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+		"foreign_keys(1)",
+		"synchronous(full)",
+	}}
+	if readOnly {
+		q.Set("mode", "ro")
+		q["_pragma"] = append(q["_pragma"], "query_only(1)")
+	} else {
+		q.Set("mode", "rw")
+	}
+	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// Close waits for the changes that were asked for, and closes the file.
+// Changes asked for later are refused with ErrUnavailable.
+func (c *Catalog) Close() error {
+	return errors.Join(c.writer.close(), c.closeDBs())
+}
+
+func (c *Catalog) closeDBs() error {
+	var errs []error
+	// The readers first: the last connection to close folds the WAL into the
+	// file, which one that cannot write would leave undone.
+	for _, db := range []*sql.DB{c.readDB, c.writeDB} {
+		if db == nil {
+			continue
+		}
+		if err := db.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", c.path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Reset removes all disks and deletions; marks stay.
+func (c *Catalog) Reset(ctx context.Context) error {
+	return c.writer.do(ctx, func(t *txn) error {
+		for _, table := range []string{"disk_terms", "disks", "deletion_disks", "deletions"} {
+			if _, err := t.exec("DELETE FROM " + table); err != nil {
+				return unavailable(err, "empty the table %s", table)
+			}
+		}
+		return nil
+	})
+}

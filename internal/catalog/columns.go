@@ -1,0 +1,97 @@
+package catalog
+
+import (
+	"encoding/json"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// column is one derived column of a disk's row.
+type column struct {
+	name  string
+	value any
+}
+
+// columnsOf derives all columns of a disk's row but id and version, always in
+// the same order.
+func columnsOf(d *quarantine.Disk, record []byte) []column {
+	var cloud, resource, project, user string
+	if del := d.Deletion; del != nil {
+		cloud, resource, project, user = del.Cloud, del.ResourceName, del.Project.Label(), del.User.Label()
+	}
+	return []column{
+		{"state", string(d.State)},
+		{"fsid", d.Key.FSID},
+		{"pool", d.Key.Pool},
+		{"namespace", d.Key.Namespace},
+		{"image_id", d.Key.ImageID},
+		{"original_name", d.OriginalName},
+		{"cloud", cloud},
+		{"resource_name", resource},
+		{"project", project},
+		{"user_label", user},
+		{"deleted_at", micros(d.DeletedAt)},
+		{"quarantined_at", micros(d.QuarantinedAt)},
+		{"retain_until", micros(d.RetainUntil)},
+		{"expiring_at", micros(d.ExpiringAt)},
+		{"size_bytes", d.SizeBytes},
+		{"used_bytes", d.UsedBytes},
+		{"held", bit(d.Held())},
+		{"explained", bit(d.Deletion != nil)},
+		{"isolate", bit(d.Decision.Isolate)},
+		{"sealed", bit(d.Sealed)},
+		{"record_stale", bit(d.RecordStale)},
+		{"record", string(record)},
+	}
+}
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// encodeDisk gives the record and the disk as it will be read back: times in
+// UTC and whole microseconds, as the columns have them.
+func encodeDisk(d quarantine.Disk) ([]byte, quarantine.Disk, error) {
+	for _, t := range []*time.Time{&d.DeletedAt, &d.QuarantinedAt, &d.ProtectedUntil, &d.RetainUntil, &d.ExpiringAt, &d.PurgedAt, &d.RestoredAt} {
+		cut(t)
+	}
+	if len(d.Holds) > 0 {
+		holds := append([]quarantine.Hold(nil), d.Holds...)
+		for i := range holds {
+			cut(&holds[i].PlacedAt)
+			cut(&holds[i].Released)
+		}
+		d.Holds = holds
+	}
+	if d.Deletion != nil {
+		del := d.Deletion.Normalize()
+		d.Deletion = &del
+	}
+	record, err := json.Marshal(d)
+	if err != nil {
+		return nil, d, invalidf("disk %s cannot be encoded: %v", d.ID, err)
+	}
+	stored, err := decodeDisk(record, d.Version, d.RecordStale)
+	return record, stored, err
+}
+
+func cut(t *time.Time) {
+	if !t.IsZero() {
+		*t = t.UTC().Truncate(time.Microsecond)
+	}
+}
+
+func decodeDisk(record []byte, version int64, stale bool) (quarantine.Disk, error) {
+	var d quarantine.Disk
+	if err := json.Unmarshal(record, &d); err != nil {
+		return d, unavailable(err, "decode a disk's row")
+	}
+	d.Version, d.RecordStale = version, stale
+	return d, nil
+}

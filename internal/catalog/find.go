@@ -1,0 +1,210 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"quarantine/internal/quarantine"
+)
+
+// FindDisks returns the disks that the filter selects, in its order. A disk
+// without the date is not selected by RetainBefore or ExpiringBefore.
+// ErrInvalid for an unknown Sort, or a negative Limit or Offset.
+func (c *Catalog) FindDisks(ctx context.Context, f quarantine.DiskFilter) ([]quarantine.Disk, error) {
+	query, args, err := findQuery(f)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.readDB.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, unavailable(err, "find disks")
+	}
+	defer rows.Close()
+	var disks []quarantine.Disk
+	for rows.Next() {
+		var record []byte
+		var version int64
+		var stale bool
+		if err := rows.Scan(&record, &version, &stale); err != nil {
+			return nil, unavailable(err, "find disks")
+		}
+		d, err := decodeDisk(record, version, stale)
+		if err != nil {
+			return nil, err
+		}
+		disks = append(disks, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(err, "find disks")
+	}
+	return disks, nil
+}
+
+// CountDisks counts the disks that the filter selects; its order and page do
+// not matter.
+func (c *Catalog) CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error) {
+	var w where
+	w.filter(f)
+	var n int64
+	if err := c.readDB.QueryRowContext(ctx, `SELECT count(*) FROM disks`+w.String(), w.args...).Scan(&n); err != nil {
+		return 0, unavailable(err, "count disks")
+	}
+	return n, nil
+}
+
+// sortColumn is the column that the filter's Sort names.
+func sortColumn(sort string) (string, error) {
+	switch sort {
+	case "":
+		return "deleted_at", nil
+	case "user":
+		return "user_label", nil
+	case "deleted_at", "quarantined_at", "retain_until", "size_bytes", "original_name", "resource_name", "project", "state":
+		return sort, nil
+	}
+	return "", invalidf("disks cannot be sorted by %q", sort)
+}
+
+func findQuery(f quarantine.DiskFilter) (string, []any, error) {
+	column, err := sortColumn(f.Sort)
+	if err != nil {
+		return "", nil, err
+	}
+	if f.Limit < 0 || f.Offset < 0 {
+		return "", nil, invalidf("a page of %d disks from %d on", f.Limit, f.Offset)
+	}
+	var w where
+	w.filter(f)
+	direction := ""
+	if f.Desc {
+		direction = " DESC"
+	}
+	query := `SELECT record, version, record_stale FROM disks` + w.String() +
+		fmt.Sprintf(` ORDER BY %s%s, id%s`, column, direction, direction)
+	if f.Limit > 0 || f.Offset > 0 {
+		limit := int64(f.Limit)
+		if limit == 0 {
+			limit = 1<<63 - 1
+		}
+		query += ` LIMIT ? OFFSET ?`
+		w.args = append(w.args, limit, f.Offset)
+	}
+	return query, w.args, nil
+}
+
+// where gathers conditions and their arguments.
+type where struct {
+	terms []string
+	args  []any
+}
+
+func (w *where) and(term string, args ...any) {
+	w.terms = append(w.terms, term)
+	w.args = append(w.args, args...)
+}
+
+func (w *where) String() string {
+	if len(w.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.terms, " AND ")
+}
+
+func (w *where) in(column string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = v
+	}
+	w.and(column+` IN (`+marks(len(values))+`)`, args...)
+}
+
+// hasTerm selects the disks with the term; an empty value selects all.
+func (w *where) hasTerm(kind, value string) {
+	if value != "" {
+		w.and(`id IN (SELECT disk_id FROM disk_terms WHERE kind = ? AND value = ?)`, kind, value)
+	}
+}
+
+// flag writes the value into the query, because an index over part of the
+// table is used only when the query says so itself.
+func (w *where) flag(column string, want *bool) {
+	if want != nil {
+		w.and(fmt.Sprintf("%s = %d", column, bit(*want)))
+	}
+}
+
+func (w *where) filter(f quarantine.DiskFilter) {
+	states := make([]string, len(f.States))
+	for i, s := range f.States {
+		states[i] = string(s)
+	}
+	w.in("state", states)
+	if p := f.Pool; p != nil {
+		w.and("fsid = ? AND pool = ? AND namespace = ?", p.FSID, p.Pool, p.Namespace)
+	}
+	w.in("original_name", f.OriginalNames)
+	w.namePrefix(f.NamePrefix)
+	if f.Cloud != "" {
+		w.and("cloud = ?", f.Cloud)
+	}
+	w.hasTerm(termProject, f.Project)
+	w.hasTerm(termUser, f.User)
+	w.hasTerm(termVM, f.VM)
+	w.hasTerm(termCase, f.CaseID)
+	if f.Address != "" {
+		w.hasTerm(termAddress, canonicalAddress(f.Address))
+	}
+	w.flag("held", f.Held)
+	w.flag("isolate", f.Isolate)
+	w.flag("sealed", f.Sealed)
+	if f.Unexplained {
+		w.and("explained = 0")
+	}
+	if f.RecordStale {
+		w.and("record_stale = 1")
+	}
+	if f.Unmeasured {
+		w.and("used_bytes = -1")
+	}
+	w.times(f)
+	if f.IDPrefix != "" {
+		w.and("id >= ? AND id < ?", f.IDPrefix, f.IDPrefix+lastRune)
+	}
+}
+
+func (w *where) times(f quarantine.DiskFilter) {
+	if !f.DeletedFrom.IsZero() {
+		// A time between two microseconds is rounded up: what is kept begins
+		// on whole ones.
+		w.and("deleted_at >= ?", -((-f.DeletedFrom.UnixNano())/1000))
+	}
+	if !f.DeletedTo.IsZero() {
+		w.and("deleted_at < ?", micros(f.DeletedTo))
+	}
+	var never = micros(zeroTime())
+	if !f.RetainBefore.IsZero() {
+		w.and("retain_until > ? AND retain_until <= ?", never, micros(f.RetainBefore))
+	}
+	if !f.ExpiringBefore.IsZero() {
+		w.and("expiring_at > ? AND expiring_at <= ?", never, micros(f.ExpiringBefore))
+	}
+}
+
+// lastRune sorts after every other character, so that prefix+lastRune ends the
+// range of what begins with the prefix.
+const lastRune = "\U0010FFFF"
+
+// namePrefix selects the names that are the prefix, or go on after it with one
+// of "_.-@". Each is a range of the index: '.' comes next after '-', so one
+// range has both.
+func (w *where) namePrefix(p string) {
+	if p == "" {
+		return
+	}
+	w.and(`(original_name = ? OR original_name >= ? AND original_name < ? OR original_name >= ? AND original_name < ? OR original_name >= ? AND original_name < ?)`,
+		p, p+"-", p+"/", p+"@", p+"A", p+"_", p+"`")
+}
