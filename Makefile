@@ -13,7 +13,8 @@ CEPH_RELEASE = $(CEPH_RELEASE_$(CEPH_MAJOR))
 CEPH_RELEASE_16 := pacific
 CEPH_RELEASE_17 := quincy
 CEPH_RELEASE_18 := reef
-TAGS = -tags '$(CEPH_RELEASE)'
+# ceph_preview: go-ceph's FlattenWithProgress is behind it.
+TAGS = -tags '$(CEPH_RELEASE) ceph_preview'
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LAB_DIR ?= /tmp/quarantine-lab

@@ -289,4 +289,3 @@ func checkOnly(cfg *config) error {
 	_, err := policy.NewStore(context.Background(), cfg.Policies)
 	return err
 }
-

@@ -180,7 +180,7 @@ func (w *where) times(f quarantine.DiskFilter) {
 	if !f.DeletedFrom.IsZero() {
 		// A time between two microseconds is rounded up: what is kept begins
 		// on whole ones.
-		w.and("deleted_at >= ?", -((-f.DeletedFrom.UnixNano())/1000))
+		w.and("deleted_at >= ?", -((-f.DeletedFrom.UnixNano()) / 1000))
 	}
 	if !f.DeletedTo.IsZero() {
 		w.and("deleted_at < ?", micros(f.DeletedTo))

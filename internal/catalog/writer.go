@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
-
 )
 
 // writer owns the only connection that writes. Changes that wait at the same
@@ -198,4 +197,3 @@ func (t *txn) close() {
 	}
 	_ = t.conn.Close() // gives it back to the pool, whose Close reports
 }
-
