@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// Disk is a disk as every output shows it.
+type Disk struct {
+	ID    string `json:"id" doc:"derived from the image's key; the same after every rebuild of the catalog"`
+	State string `json:"state" enum:"pending,quarantined,expiring,purging,purged,restoring,restored,lost"`
+
+	// Of the joined deletion; all empty while unexplained.
+	Explained        bool              `json:"explained" doc:"false while no event says what the disk was"`
+	Cloud            string            `json:"cloud"`
+	CloudType        string            `json:"cloud_type"`
+	Kind             string            `json:"kind" doc:"how the resource died: delete, rebuild, volume-delete …"`
+	ResourceKind     string            `json:"resource_kind" doc:"vm, volume or image"`
+	ResourceID       string            `json:"resource_id"`
+	ResourceName     string            `json:"resource_name"`
+	ServerID         string            `json:"server_id,omitempty" doc:"the VM that a volume was attached to"`
+	Project          string            `json:"project" doc:"name, or id where no name is known"`
+	ProjectID        string            `json:"project_id"`
+	User             string            `json:"user" doc:"the owner: name, or id where no name is known"`
+	UserID           string            `json:"user_id"`
+	Deleter          string            `json:"deleter" doc:"who asked for the deletion"`
+	DeleterID        string            `json:"deleter_id"`
+	Flavor           string            `json:"flavor,omitempty"`
+	Image            string            `json:"image,omitempty" doc:"the image it was booted from"`
+	Host             string            `json:"host,omitempty"`
+	AvailabilityZone string            `json:"availability_zone,omitempty"`
+	Metadata         map[string]string `json:"metadata,omitempty"`
+	Tags             []string          `json:"tags,omitempty"`
+	Addresses        []string          `json:"addresses" doc:"the IP addresses that the VM had"`
+	NICs             []NIC             `json:"nics,omitempty" doc:"the same addresses with MAC, network and port"`
+	CreatedAt        time.Time         `json:"created_at,omitzero" doc:"when the resource was made"`
+	RequestID        string            `json:"request_id,omitempty"`
+	DeletionID       string            `json:"deletion_id,omitempty"`
+
+	// The image.
+	Cluster      string `json:"cluster" doc:"fsid of the Ceph cluster"`
+	Pool         string `json:"pool"`
+	Namespace    string `json:"namespace,omitempty"`
+	ImageID      string `json:"image_id"`
+	OriginalName string `json:"original_name"`
+	Role         string `json:"role,omitempty" doc:"root, ephemeral, swap, config, rescue, volume …"`
+	SizeBytes    int64  `json:"size_bytes" doc:"provisioned"`
+	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
+	Capture      string `json:"capture" doc:"guard, raced or none"`
+	Sealed       bool   `json:"sealed"`
+
+	DeletedAt     time.Time `json:"deleted_at"`
+	QuarantinedAt time.Time `json:"quarantined_at"`
+	RetainUntil   time.Time `json:"retain_until"`
+	ExpiringAt    time.Time `json:"expiring_at,omitzero"`
+	PurgedAt      time.Time `json:"purged_at,omitzero"`
+	RestoredAt    time.Time `json:"restored_at,omitzero"`
+	RestoredTo    string    `json:"restored_to,omitempty"`
+
+	Rule       string `json:"rule" doc:"the policy rule that decided"`
+	PolicyHash string `json:"policy_hash" doc:"SHA-256 of the file that the rule stood in"`
+	Reason     string `json:"reason" doc:"why the rule applied"`
+	Isolate    bool   `json:"isolate,omitempty"`
+	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time"`
+
+	Held  bool              `json:"held" doc:"a hold is open"`
+	Holds []quarantine.Hold `json:"holds" doc:"all holds, released ones too"`
+}
+
+// NIC is one address with what belongs to it.
+type NIC = quarantine.Address
+
+// FromDisk translates a disk of the domain.
+func FromDisk(d quarantine.Disk) Disk {
+	w := Disk{
+		ID: d.ID, State: string(d.State), Addresses: []string{},
+		Cluster: d.Key.FSID, Pool: d.Key.Pool, Namespace: d.Key.Namespace, ImageID: d.Key.ImageID,
+		OriginalName: d.OriginalName, Role: d.Role, SizeBytes: d.SizeBytes, UsedBytes: d.UsedBytes,
+		Capture: string(d.Capture), Sealed: d.Sealed,
+		DeletedAt: d.DeletedAt.UTC(), QuarantinedAt: d.QuarantinedAt.UTC(), RetainUntil: d.RetainUntil.UTC(),
+		ExpiringAt: d.ExpiringAt, PurgedAt: d.PurgedAt, RestoredAt: d.RestoredAt, RestoredTo: d.RestoredTo,
+		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,
+		EarlyBy: d.EarlyBy, Held: d.Held(), Holds: d.Holds,
+	}
+	if w.Holds == nil {
+		w.Holds = []quarantine.Hold{}
+	}
+	if d.Deletion != nil {
+		w.explain(d.Deletion)
+	}
+	return w
+}
+
+// explain fills in what the deletion says.
+func (w *Disk) explain(del *quarantine.Deletion) {
+	w.Explained = true
+	w.Cloud, w.CloudType, w.Kind = del.Cloud, del.CloudType, string(del.Kind)
+	w.ResourceKind, w.ResourceID, w.ResourceName, w.ServerID = string(del.ResourceKind), del.ResourceID, del.ResourceName, del.ServerID
+	w.Project, w.ProjectID = del.Project.Label(), del.Project.ID
+	w.User, w.UserID = del.User.Label(), del.User.ID
+	w.Deleter, w.DeleterID = del.Deleter.Label(), del.Deleter.ID
+	w.Flavor, w.Image, w.Host, w.AvailabilityZone = del.Flavor, del.Image.Label(), del.Host, del.AvailabilityZone
+	w.Metadata, w.Tags, w.NICs = del.Metadata, del.Tags, del.Addresses
+	w.CreatedAt, w.RequestID, w.DeletionID = del.CreatedAt, del.RequestID, del.ID
+	for _, a := range del.Addresses {
+		if a.IP != "" {
+			w.Addresses = append(w.Addresses, a.IP)
+		}
+	}
+}
+
+// DiskPage is one page of a list.
+type DiskPage struct {
+	Disks  []Disk `json:"disks"`
+	Total  int64  `json:"total" doc:"how many disks the filter selects on all pages"`
+	Limit  int    `json:"limit"`
+	Offset int    `json:"offset"`
+}
+
+// DiskDetail is a disk with its custody entries.
+type DiskDetail struct {
+	Disk
+	Custody []quarantine.Entry `json:"custody" doc:"all that was ever done to the disk, oldest first"`
+	// CustodyFault says why the entries are not to be trusted; "" if the chain
+	// verifies.
+	CustodyFault string `json:"custody_fault,omitempty"`
+}
