@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
+	"quarantine/internal/quarantine"
+)
+
+// Config is what a Server is made of. Every field is needed.
+type Config struct {
+	Clock quarantine.Clock
+	Log   *slog.Logger
+	// MaxBody bounds a request's body, in bytes.
+	MaxBody int64
+	Tokens  []Token
+	// Hooks are the payload forms by the source in the hook's path.
+	Hooks map[string]Hook
+	// Clouds are the configured clouds: name → type (openstack, opennebula,
+	// generic).
+	Clouds map[string]string
+
+	Disks    Disks
+	Custody  quarantine.CustodyReader
+	Recorder Recorder
+	Holds    Holds
+	Restorer Restorer
+	Exporter Exporter
+	Purger   Purger
+	Guards   Guards
+	Jobs     Jobs
+	Doctor   Doctor
+	Policy   Explainer
+	Rebuild  func(ctx context.Context, actor string) (quarantine.Report, error)
+	Status   func(ctx context.Context) (wire.Status, error)
+	// Ready returns why the service cannot do its work just now; empty: it can.
+	Ready func(ctx context.Context) []string
+	// Metrics serves /metrics.
+	Metrics http.Handler
+	// Requested is told of every request that was answered: the route's
+	// pattern, the status, how long it took. For metrics.
+	Requested func(route string, status int, took time.Duration)
+}
+
+// Role is what a token may do. viewer < operator < admin; a hook token may
+// post to hooks and nothing else.
+type Role string
+
+// The roles: a viewer looks (and tries hooks with dry_run); an operator also
+// holds, extends, restores, exports and runs jobs; an admin also releases
+// holds, purges, switches guards, confirms the clock and rebuilds the catalog.
+const (
+	RoleViewer   Role = "viewer"
+	RoleOperator Role = "operator"
+	RoleAdmin    Role = "admin"
+	RoleHook     Role = "hook"
+)
+
+// Token is one bearer token. Only its digest is kept.
+type Token struct {
+	// Name is who acts, in the custody log.
+	Name string
+	Role Role
+	// Cloud is the cloud that a hook token speaks for.
+	Cloud  string
+	SHA256 [32]byte
+}
+
+// Hook decodes one form of payload.
+type Hook struct {
+	// CloudType is the type of the clouds that use the form.
+	CloudType string
+	// Decode returns the deletions that a payload reports about the cloud;
+	// none, without an error, if it reports none. The error wraps
+	// quarantine.ErrInvalid if the payload is not of the form.
+	Decode func(cloud string, body []byte) ([]quarantine.Deletion, error)
+}
+
+// Disks is what the API reads of the catalog.
+type Disks interface {
+	// FindDisks and CountDisks: see quarantine.Disks and catalog.Catalog.
+	FindDisks(ctx context.Context, f quarantine.DiskFilter) ([]quarantine.Disk, error)
+	CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error)
+}
+
+// Recorder takes deletions: *quarantine.Recorder.
+type Recorder interface {
+	Record(ctx context.Context, ds []quarantine.Deletion) error
+}
+
+// Holds places and lifts holds: *quarantine.Holds.
+type Holds interface {
+	Hold(ctx context.Context, actor, id, caseID, reason string) (quarantine.Disk, error)
+	Release(ctx context.Context, actor, id, caseID, reason string) (quarantine.Disk, error)
+	Extend(ctx context.Context, actor, id string, until time.Time, reason string) (quarantine.Disk, error)
+}
+
+// Restorer gives disks back: *quarantine.Restorer.
+type Restorer interface {
+	Clone(ctx context.Context, actor, id string, dst quarantine.PoolRef, name string, flatten bool, reason string, progress quarantine.Progress) (quarantine.Disk, error)
+	InPlace(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+}
+
+// Exporter reads disks out: *quarantine.Exporter.
+type Exporter interface {
+	Export(ctx context.Context, actor, id, reason string, sink quarantine.ExportSink) (string, error)
+}
+
+// Purger marks a disk for purge before its time: *quarantine.Collector, of
+// which the API gets no more than this.
+type Purger interface {
+	ExpireEarly(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+}
+
+// Guards reads and sets the guard of pools, by the pool's name as people write
+// it (quarantine.FindPool).
+type Guards interface {
+	Guard(ctx context.Context, pool string) (quarantine.GuardStatus, error)
+	SetGuard(ctx context.Context, actor, pool string, on bool, reason string) (quarantine.GuardStatus, error)
+}
+
+// Jobs runs a job now. ErrNotFound if there is no such job, ErrBusy if it is
+// running.
+type Jobs interface {
+	RunJob(ctx context.Context, actor, name string, o quarantine.JobOptions) (quarantine.Report, error)
+}
+
+// Doctor looks for what should be mended.
+type Doctor interface {
+	Doctor(ctx context.Context) ([]quarantine.Finding, error)
+}
+
+// Explainer says what the policy in force decides about a disk, and why.
+type Explainer interface {
+	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
+	// Facts are what the policy looks at of a disk.
+	Facts(d quarantine.Disk) quarantine.Facts
+}
