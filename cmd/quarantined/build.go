@@ -6,23 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
-	"sync/atomic"
+	"time"
 
 	"quarantine/internal/catalog"
 	"quarantine/internal/ceph"
-	"quarantine/internal/cephcaps"
 	"quarantine/internal/custody"
+	"quarantine/internal/metrics"
 	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
 // daemon is everything, wired.
 type daemon struct {
-	cfg   *config
-	log   *slog.Logger
-	clock quarantine.Clock
+	cfg       *config
+	log       *slog.Logger
+	clock     quarantine.Clock
+	startedAt time.Time
 
 	registry *ceph.Registry
 	catalog  *catalog.Catalog
@@ -54,7 +53,7 @@ type services struct {
 
 // build connects to everything and wires it. On error nothing stays open.
 func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daemon, err error) {
-	d := &daemon{cfg: cfg, log: log, clock: s.clock}
+	d := &daemon{cfg: cfg, log: log, clock: s.clock, startedAt: s.clock().UTC()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -77,12 +76,12 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 	if err := d.connect(ctx); err != nil {
 		return nil, err
 	}
-	metrics := d.newMetrics()
-	d.wireDomain(metrics, s.steps)
-	if err := d.wireBuses(metrics); err != nil {
+	m := d.newMetrics()
+	d.wireDomain(m, s.steps)
+	if err := d.wireBuses(m); err != nil {
 		return nil, err
 	}
-	if err := d.wireServer(metrics, s.ready); err != nil {
+	if err := d.wireServer(m, s.ready); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -127,7 +126,7 @@ func (cc *clusterConfig) pools() []quarantine.Pool {
 }
 
 // wireDomain makes the services, the watches and the cron.
-func (d *daemon) wireDomain(obs observer, steps quarantine.Steps) {
+func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	log := d.log.With("component", "quarantine")
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
 		Disks: d.catalog, Images: d.registry, Custody: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps,
@@ -227,51 +226,6 @@ func (d *daemon) watchStates() map[string]bool {
 		states[p.PoolRef.String()] = d.watches[i].Up()
 	}
 	return states
-}
-
-// auditor returns the check of all clusters' keys, or nil where no cluster has
-// an audit key.
-func (d *daemon) auditor() func(context.Context) ([]quarantine.Finding, error) {
-	var audited []clusterConfig
-	for _, cc := range d.cfg.Clusters {
-		if cc.Audit != nil {
-			audited = append(audited, cc)
-		}
-	}
-	if audited == nil {
-		return nil
-	}
-	return func(ctx context.Context) ([]quarantine.Finding, error) {
-		var all []quarantine.Finding
-		for _, cc := range audited {
-			found, err := auditKeys(ctx, cc)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, found...)
-		}
-		return all, nil
-	}
-}
-
-// auditKeys judges the caps of every key of a cluster.
-func auditKeys(ctx context.Context, cc clusterConfig) ([]quarantine.Finding, error) {
-	c, err := ceph.Connect(ctx, ceph.ClusterConfig{Name: cc.Name, Conf: cc.Conf, User: cc.Audit.User, Keyring: cc.Audit.Keyring, OpTimeout: cc.OpTimeout.Duration, Workers: 1})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	dump, err := c.AuthDump(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var pools []string
-	for _, p := range cc.pools() {
-		if p.Guarded {
-			pools = append(pools, p.PoolRef.String())
-		}
-	}
-	return judgeKeys(dump, pools, cc.User)
 }
 
 // close closes everything that was opened, last first.

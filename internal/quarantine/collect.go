@@ -157,6 +157,9 @@ func due(d *Disk, now time.Time) bool {
 }
 
 func (c *Collector) expireDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+	if c.safety.MaxDisks <= 0 {
+		return nil
+	}
 	no := false
 	disks, err := c.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Quarantined}, RetainBefore: now, Held: &no, Sort: "retain_until", Limit: 5 * c.safety.MaxDisks})
 	if err != nil {
@@ -243,6 +246,9 @@ func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (
 }
 
 func (c *Collector) purgeDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+	if c.safety.MaxDisks <= 0 || c.safety.MaxBytes <= 0 {
+		return nil // to the catalog a limit of nothing would mean no limit
+	}
 	no := false
 	disks, err := c.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Expiring}, ExpiringBefore: now.Add(-c.safety.Grace), Held: &no, Sort: "retain_until", Limit: c.safety.MaxDisks})
 	if err != nil {

@@ -15,8 +15,8 @@ const CanaryName = "quarantine.canary"
 type GuardSetting struct {
 	// On is conf_rbd_move_to_trash_on_remove, Expire
 	// conf_rbd_move_to_trash_on_remove_expire_seconds.
-	On     bool
-	Expire time.Duration
+	On     bool          `json:"on"`
+	Expire time.Duration `json:"expire"`
 }
 
 // Guard reads and sets the guard of a pool. It has no method that destroys an

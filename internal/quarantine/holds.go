@@ -117,15 +117,9 @@ func (h *Holds) change(ctx context.Context, id string, e Entry, edit func(d *Dis
 		set := func(n *Disk) {
 			n.Holds, n.RetainUntil = edited.Holds, edited.RetainUntil
 			n.RecordStale = true
-			if n.Held() || e.Act == "extend" {
-				n.EarlyBy = ""
-			}
 		}
 		if d.State == Expiring && (edited.Held() || e.Act == "extend") {
-			saved, err = l.move(ctx, d, Quarantined, Entry{Actor: e.Actor, Reason: e.Act + ": " + e.Reason}, func(n *Disk) {
-				set(n)
-				n.ExpiringAt = time.Time{}
-			})
+			saved, err = l.move(ctx, d, Quarantined, Entry{Actor: e.Actor, Reason: e.Act + ": " + e.Reason}, set)
 			return err
 		}
 		next := d

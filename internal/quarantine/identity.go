@@ -65,15 +65,7 @@ func (j *identity) group(ctx context.Context, name string, extra *Disk) (map[str
 // follows from it. retain-until only grows: an identity that comes late, or a
 // policy that changed, never shortens what was promised.
 func (j *identity) decide(d *Disk, now time.Time) {
-	pool := j.pool(d.Key.PoolRef())
-	f := Facts{
-		Deletion: d.Deletion, Pool: pool.PoolRef, Cluster: pool.Cluster, Cloud: pool.Cloud,
-		OriginalName: d.OriginalName, Role: d.Role, SizeBytes: d.SizeBytes, Capture: d.Capture, DeletedAt: d.DeletedAt,
-	}
-	if d.Deletion != nil {
-		f.Cloud = d.Deletion.Cloud
-	}
-	dec := j.policy.Decide(f)
+	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
 	// Counted from the later of death and capture: a client's wrong clock, or
 	// a disk that lay in the trash before its pool was in our care, must not
 	// make it expire the moment it is adopted.
@@ -81,8 +73,11 @@ func (j *identity) decide(d *Disk, now time.Time) {
 	if d.QuarantinedAt.After(from) {
 		from = d.QuarantinedAt
 	}
-	if until := from.Add(dec.Retain); until.After(d.RetainUntil) {
-		d.RetainUntil = until.UTC().Truncate(time.Second)
+	switch until := from.Add(dec.Retain).UTC().Truncate(time.Second); {
+	case until.After(d.RetainUntil):
+		d.RetainUntil = until
+	case until.Before(d.RetainUntil):
+		dec.Reason += "; an earlier promise keeps it longer, until " + d.RetainUntil.UTC().Format(time.RFC3339)
 	}
 	d.Decision = dec
 	if dec.Hold != nil && !hasHold(d.Holds, dec.Hold.CaseID) {
@@ -90,6 +85,18 @@ func (j *identity) decide(d *Disk, now time.Time) {
 			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: "policy:" + dec.Rule, PlacedAt: now,
 		})
 	}
+}
+
+// FactsOf is what a policy sees of a disk in that pool.
+func FactsOf(d Disk, pool Pool) Facts {
+	f := Facts{
+		Deletion: d.Deletion, Pool: pool.PoolRef, Cluster: pool.Cluster, Cloud: pool.Cloud,
+		OriginalName: d.OriginalName, Role: d.Role, SizeBytes: d.SizeBytes, Capture: d.Capture, DeletedAt: d.DeletedAt,
+	}
+	if d.Deletion != nil {
+		f.Cloud = d.Deletion.Cloud
+	}
+	return f
 }
 
 func hasHold(holds []Hold, caseID string) bool {
@@ -180,7 +187,7 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 		preview := d
 		change(&preview)
 		if preview.Held() || preview.RetainUntil.After(now) && preview.EarlyBy == "" {
-			d, err = l.move(ctx, d, Quarantined, entry, func(n *Disk) { change(n); n.ExpiringAt = time.Time{} })
+			d, err = l.move(ctx, d, Quarantined, entry, change)
 			if err != nil {
 				return d, err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // Ledger changes disks. It is shared by all services: it serialises the acts
@@ -126,6 +127,11 @@ func (l *Ledger) move(ctx context.Context, d Disk, to State, e Entry, change fun
 	}
 	next := d
 	next.State = to
+	if to == Quarantined {
+		// At rest: whatever was going on is over, and a person's wish to purge
+		// it early does not outlive what took it back.
+		next.Intent, next.ExpiringAt, next.EarlyBy = "", time.Time{}, ""
+	}
 	if change != nil {
 		change(&next)
 	}

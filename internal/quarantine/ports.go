@@ -126,14 +126,14 @@ type Pool struct {
 	PoolRef
 	// Cluster is the configured name of the cluster, Cloud that of the cloud
 	// whose disks are in the pool.
-	Cluster string
-	Cloud   string
+	Cluster string `json:"cluster"`
+	Cloud   string `json:"cloud"`
 	// Guarded pools have rbd_move_to_trash_on_remove set and verified. In
 	// others the service seizes at the first sign of a deletion.
-	Guarded bool
+	Guarded bool `json:"guarded"`
 	// Protect is the protection time of a trash entry, far beyond any
 	// retention.
-	Protect time.Duration
+	Protect time.Duration `json:"protect"`
 }
 
 // --- the catalog --------------------------------------------------------------
@@ -218,10 +218,10 @@ type DiskFilter struct {
 // Total counts the disks of one state in one pool.
 type Total struct {
 	PoolRef
-	State State
-	Disks int64
-	Bytes int64 // provisioned
-	Used  int64 // allocated, where measured
+	State State `json:"state"`
+	Disks int64 `json:"disks"`
+	Bytes int64 `json:"bytes"`      // provisioned
+	Used  int64 `json:"used_bytes"` // allocated, where measured
 }
 
 // --- policy and custody -------------------------------------------------------

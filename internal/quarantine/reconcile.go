@@ -222,7 +222,7 @@ func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (a
 	switch d.State {
 	case Restoring:
 		_, err = r.ledger.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: "reconciler", Reason: "it was cut short; the disk is in the trash"}, func(n *Disk) {
-			n.Intent, n.ExpiringAt, n.ProtectedUntil = "", time.Time{}, e.ProtectedUntil.UTC()
+			n.ProtectedUntil = e.ProtectedUntil.UTC()
 			n.RecordStale = true
 		})
 		return "undo", "its restore was cut short", err

@@ -159,7 +159,7 @@ func (r *Restorer) retrash(ctx context.Context, d Disk, actor string) (Disk, err
 		return d, fmt.Errorf("move disk %s back to the trash (the next reconcile run tries again): %w", d.ID, err)
 	}
 	return l.move(ctx, d, Quarantined, Entry{Actor: actor, Reason: "back in the trash"}, func(n *Disk) {
-		n.Intent, n.ProtectedUntil, n.ExpiringAt = "", until, time.Time{}
+		n.ProtectedUntil = until
 	})
 }
 
@@ -202,7 +202,7 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 		}
 		err = l.around("restore.untrash", func() error { return r.trash.RestoreFromTrash(ctx, d.Key, d.OriginalName) })
 		if err != nil {
-			back, berr := l.move(context.WithoutCancel(ctx), d, Quarantined, Entry{Actor: actor, Reason: "not restored: " + err.Error()}, func(n *Disk) { n.Intent, n.ExpiringAt = "", time.Time{} })
+			back, berr := l.move(context.WithoutCancel(ctx), d, Quarantined, Entry{Actor: actor, Reason: "not restored: " + err.Error()}, nil)
 			if berr == nil {
 				d = back
 			}
