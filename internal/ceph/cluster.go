@@ -26,6 +26,9 @@ type ClusterConfig struct {
 	Workers int
 	// Pools have no FSID yet; it is asked of the cluster.
 	Pools []quarantine.Pool
+	// Steps, for fault injection, is called before and after each call to
+	// Ceph; production has none.
+	Steps quarantine.Steps
 }
 
 // Cluster is a connection to one Ceph cluster.
@@ -35,6 +38,7 @@ type Cluster struct {
 	pools []quarantine.Pool
 	conn  *rados.Conn
 	slots chan struct{}
+	steps quarantine.Steps
 
 	mu     sync.Mutex
 	closed bool
@@ -71,7 +75,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 		}
 	}
 	c := &Cluster{
-		name: cfg.Name, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)),
+		name: cfg.Name, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
 		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout,
 	}
 	if err := c.do(ctx, what, conn.Connect); err != nil {
@@ -180,7 +184,7 @@ func get[T any](ctx context.Context, c *Cluster, what string, call func() (T, er
 	go func() {
 		defer c.calls.Done()
 		defer func() { <-c.slots }()
-		v, err := call()
+		v, err := stepped(c.steps, what, call)
 		select {
 		case ch <- result{v, err}:
 		case <-left:
@@ -196,4 +200,20 @@ func get[T any](ctx context.Context, c *Cluster, what string, call func() (T, er
 		close(left)
 		return none, mapped(what, ctx.Err())
 	}
+}
+
+// stepped makes the call between its two fault points.
+func stepped[T any](steps quarantine.Steps, what string, call func() (T, error)) (T, error) {
+	if steps == nil {
+		return call()
+	}
+	var none T
+	if err := steps("ceph: " + what + ".before"); err != nil {
+		return none, err
+	}
+	v, err := call()
+	if err != nil {
+		return v, err
+	}
+	return v, steps("ceph: " + what + ".after")
 }
