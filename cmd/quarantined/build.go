@@ -73,7 +73,7 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
 	d.closers = append(d.closers, d.catalog.Close)
-	if err := d.connect(ctx); err != nil {
+	if err := d.connect(ctx, s.steps); err != nil {
 		return nil, err
 	}
 	m := d.newMetrics()
@@ -88,7 +88,7 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 }
 
 // connect connects to all clusters.
-func (d *daemon) connect(ctx context.Context) error {
+func (d *daemon) connect(ctx context.Context, steps quarantine.Steps) error {
 	var clusters []*ceph.Cluster
 	closeAll := func() error {
 		var errs []error
@@ -101,7 +101,7 @@ func (d *daemon) connect(ctx context.Context) error {
 	for _, cc := range d.cfg.Clusters {
 		c, err := ceph.Connect(ctx, ceph.ClusterConfig{
 			Name: cc.Name, Conf: cc.Conf, User: cc.User, Keyring: cc.Keyring,
-			OpTimeout: cc.OpTimeout.Duration, Workers: cc.Workers, Pools: cc.pools(),
+			OpTimeout: cc.OpTimeout.Duration, Workers: cc.Workers, Pools: cc.pools(), Steps: steps,
 		})
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 			}
 		})
 		d.watches = append(d.watches, w)
-		d.components = append(d.components, component{name: "watch of " + p.PoolRef.String(), intake: true, run: w.Run})
+		d.components = append(d.components, component{name: "watch of " + d.poolName(p), intake: true, run: w.Run})
 	}
 	d.components = append(d.components,
 		component{name: "intake", run: s.intake.Run},
@@ -223,9 +223,18 @@ func (d *daemon) reloadPolicies(ctx context.Context) {
 func (d *daemon) watchStates() map[string]bool {
 	states := map[string]bool{}
 	for i, p := range d.registry.Pools() {
-		states[p.PoolRef.String()] = d.watches[i].Up()
+		states[d.poolName(p)] = d.watches[i].Up()
 	}
 	return states
+}
+
+// poolName is the pool's name as people write it: with its cluster where there
+// are several.
+func (d *daemon) poolName(p quarantine.Pool) string {
+	if len(d.cfg.Clusters) > 1 {
+		return p.Cluster + ":" + p.PoolRef.String()
+	}
+	return p.PoolRef.String()
 }
 
 // close closes everything that was opened, last first.

@@ -27,7 +27,7 @@ func (d *daemon) ready(ctx context.Context) []string {
 				reasons = append(reasons, fmt.Sprintf("cluster %s does not answer: %v", p.Cluster, err))
 			}
 		}
-		if name := p.PoolRef.String(); !states[name] {
+		if name := d.poolName(p); !states[name] {
 			reasons = append(reasons, "the watch on the trash of "+name+" is not established")
 		}
 	}
