@@ -23,6 +23,8 @@ type Config struct {
 	// Clouds are the configured clouds: name → type (openstack, opennebula,
 	// generic).
 	Clouds map[string]string
+	// Clusters name the pools.
+	Clusters quarantine.Clusters
 
 	Disks    Disks
 	Custody  quarantine.CustodyReader

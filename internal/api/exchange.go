@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"quarantine/internal/api/wire"
+)
+
+// exchange is one request and its answer: the ResponseWriter of all handlers,
+// and what is known of the request when it is logged and counted.
+type exchange struct {
+	http.ResponseWriter
+	request *http.Request
+	route   string // the pattern that matched
+	began   time.Time
+	token   *Token // nil until it is known
+	status  int    // 0 until the header is written
+	// failure is why the request was refused or failed, failed the status that
+	// tells it, which is another than status if a stream had begun.
+	failure string
+	failed  int
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that a handler's context belongs to.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// actor is the name of whose token it is, as the custody log writes it.
+func (x *exchange) actor() string {
+	if x.token == nil {
+		return ""
+	}
+	return x.token.Name
+}
+
+// WriteHeader notes the status; only the first call counts.
+func (x *exchange) WriteHeader(status int) {
+	if x.status != 0 {
+		return
+	}
+	x.status = status
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes to the client.
+func (x *exchange) Write(b []byte) (int, error) {
+	x.WriteHeader(http.StatusOK)
+	return x.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// fail notes why the request failed, for the log and the metrics.
+func (x *exchange) fail(p *wire.Problem) { x.failure, x.failed = p.Error(), p.Status }
+
+// clientGone is the status, in log and metrics, of requests whose client went
+// away before the end of the answer; no client ever sees it.
+const clientGone = 499
+
+// abort cuts the connection after the answer has begun: there is no other way
+// to tell the client that it is not whole.
+func (x *exchange) abort(ctx context.Context, err error) {
+	x.fail(problemOf(err))
+	if ctx.Err() != nil || errors.Is(err, errClientGone) {
+		x.failed = clientGone
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// finish ends an exchange: it is deferred by the outermost handler. A panic is
+// answered with status 500, or if the answer has begun by cutting the
+// connection.
+func (s *Server) finish(x *exchange) {
+	p := recover()
+	cut := false
+	var attrs []slog.Attr
+	switch err, _ := p.(error); {
+	case p == nil:
+	case errors.Is(err, http.ErrAbortHandler):
+		cut = true
+	default:
+		cut = x.status != 0
+		if !cut {
+			x.refuse(wire.NewProblem(http.StatusInternalServerError, wire.CodeInternal, "the service failed; its log says why"))
+		}
+		x.failure, x.failed = fmt.Sprintf("panic: %v", p), http.StatusInternalServerError
+		attrs = append(attrs, slog.String("stack", string(debug.Stack())))
+	}
+	status := x.status
+	if x.failed != 0 {
+		status = x.failed
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if x.failure != "" {
+		level := slog.LevelWarn
+		if status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		attrs = append([]slog.Attr{
+			slog.String("method", x.request.Method), slog.String("path", x.request.URL.Path), slog.Int("status", status),
+			slog.String("actor", x.actor()), slog.String("error", x.failure),
+		}, attrs...)
+		s.cfg.Log.LogAttrs(context.WithoutCancel(x.request.Context()), level, "request failed", attrs...)
+	}
+	s.cfg.Requested(x.route, status, s.cfg.Clock().Sub(x.began))
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
+}

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/quarantine"
+)
+
+type restoreInput struct {
+	diskPath
+	Body wire.RestoreRequest
+}
+
+// restoreDisk gives a disk back. The answer is a stream of steps; a request
+// that failed before the first of them is answered with a problem.
+func (s *Server) restoreDisk(ctx context.Context, in *restoreInput) (*huma.StreamResponse, error) {
+	req := in.Body
+	d, err := s.target(ctx, in.ID, req.Reason)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case req.InPlace && (req.Pool != "" || req.Namespace != "" || req.Name != "" || req.Flatten):
+		return nil, invalidf("body: a restore in place takes no pool, namespace, name or flatten")
+	case !req.InPlace && req.Name == "":
+		return nil, invalidf("body.name: the name of the restored image is missing")
+	case req.Namespace != "" && req.Pool == "":
+		return nil, invalidf("body.pool: it is missing beside the namespace")
+	}
+	return &huma.StreamResponse{Body: func(huma.Context) {
+		x := exchangeOf(ctx)
+		stop := unblock(ctx, x)
+		defer stop()
+		out := newSteps(x, s.cfg.Clock)
+		after, err := s.restore(ctx, x.actor(), d.ID, req, out.progress)
+		out.end(after, err)
+	}}, nil
+}
+
+func (s *Server) restore(ctx context.Context, actor, id string, req wire.RestoreRequest, progress quarantine.Progress) (quarantine.Disk, error) {
+	if req.InPlace {
+		return s.cfg.Restorer.InPlace(ctx, actor, id, req.Reason)
+	}
+	dst := quarantine.PoolRef{Pool: req.Pool, Namespace: req.Namespace}
+	return s.cfg.Restorer.Clone(ctx, actor, id, dst, req.Name, req.Flatten, req.Reason, progress)
+}
+
+// unblock ends the writes to a client that does not read, once ctx ends.
+func unblock(ctx context.Context, x *exchange) (stop func() bool) {
+	conn := http.NewResponseController(x.ResponseWriter)
+	return context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Unix(1, 0)) })
+}

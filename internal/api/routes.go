@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/quarantine"
+)
+
+// routes registers everything. What a route needs of a token's role stands
+// here and nowhere else, but for three wishes inside a request: a hook that
+// records, a job that confirms the clock, and ?cloud=.
+func (s *Server) routes() {
+	register(s, get("/v1/disks", "list-disks", "List disks"), RoleViewer, s.listDisks)
+	register(s, get("/v1/disks/{id}", "show-disk", "Show a disk with its custody entries"), RoleViewer, s.showDisk)
+	register(s, get("/v1/disks/{id}/explain", "explain-disk", "Say which policy rule decided about a disk, and why"), RoleViewer, s.explainDisk)
+	register(s, post("/v1/disks/{id}/hold", "hold-disk", "Place a legal hold"), RoleOperator, s.holdDisk)
+	register(s, post("/v1/disks/{id}/release", "release-disk", "Lift a legal hold"), RoleAdmin, s.releaseDisk)
+	register(s, post("/v1/disks/{id}/extend", "extend-disk", "Move retain-until to a later date"), RoleOperator, s.extendDisk)
+	register(s, post("/v1/disks/{id}/purge", "purge-disk", "Mark a disk for purge before its time"), RoleAdmin, s.purgeDisk)
+	register(s, s.answers(post("/v1/disks/{id}/restore", "restore-disk", "Give a disk back"), stepsType, schemaOf[wire.Step](s)), RoleOperator, s.restoreDisk)
+	register(s, s.answers(s.answers(post("/v1/disks/{id}/export", "export-disk", "Read a disk out"), rawType, binary()), wire.ExportContentType, binary()), RoleOperator, s.exportDisk)
+	register(s, s.answers(get("/v1/guard", "show-guard", "Show the guard of a pool, or of all"), "application/json", oneOrAll(schemaOf[quarantine.GuardStatus](s))), RoleViewer, s.showGuard)
+	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
+	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
+	register(s, get("/v1/status", "status", "Show how the service is"), RoleViewer, s.status)
+	register(s, get("/v1/doctor", "doctor", "Look for what should be mended"), RoleViewer, s.doctor)
+	register(s, post("/v1/catalog/rebuild", "rebuild-catalog", "Recreate the catalog from the records on the images"), RoleAdmin, s.rebuildCatalog)
+	register(s, post("/v1/custody/verify", "verify-custody", "Check the custody log's chain"), RoleViewer, s.verifyCustody)
+	register(s, post("/v1/hooks/{source}", "hook", "Take a cloud's report of a deletion"), RoleHook, s.hook)
+
+	register(s, get("/healthz", "health", "Say that the process is alive"), rolePublic, s.health)
+	register(s, get("/readyz", "ready", "Say whether the service can do its work"), rolePublic, s.ready)
+	s.plain(get("/metrics", "metrics", "Metrics for Prometheus"), "text/plain", s.cfg.Metrics.ServeHTTP)
+	s.plain(get("/openapi.json", "openapi-json", "This description"), "application/openapi+json", s.serveOpenAPIJSON)
+	s.plain(get("/openapi.yaml", "openapi-yaml", "This description"), "application/openapi+yaml", s.serveOpenAPIYAML)
+}
+
+func operation(method, path, id, summary string) huma.Operation {
+	return huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Responses: map[string]*huma.Response{}}
+}
+
+func get(path, id, summary string) huma.Operation {
+	return operation(http.MethodGet, path, id, summary)
+}
+
+func post(path, id, summary string) huma.Operation {
+	return operation(http.MethodPost, path, id, summary)
+}
+
+// register adds a route that needs the role. Errors of the handler become
+// problems.
+func register[I, O any](s *Server, op huma.Operation, need Role, handler func(ctx context.Context, in *I) (*O, error)) {
+	op.Metadata = map[string]any{roleKey: need}
+	op.Middlewares = huma.Middlewares{s.admit}
+	// admit has read and bounded the body.
+	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
+	if need != rolePublic {
+		op.Security = []map[string][]string{{bearer: {}}}
+		op.Description = "Needs the role " + string(need) + " or a higher one."
+		if need == RoleHook {
+			op.Description = "Needs the role hook, or operator; with dry_run viewer is enough."
+		}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "A problem",
+		Content:     map[string]*huma.MediaType{problemType: {Schema: schemaOf[wire.Problem](s)}},
+	}
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, problemOf(err)
+		}
+		return out, nil
+	})
+}
+
+// plain adds a public route that huma does not handle.
+func (s *Server) plain(op huma.Operation, mediaType string, h http.HandlerFunc) {
+	op = s.answers(op, mediaType, &huma.Schema{Type: huma.TypeString})
+	s.api.OpenAPI().AddOperation(&op)
+	s.router.HandleFunc(op.Method+" "+op.Path, h)
+}
+
+// answer is an answer with a JSON body.
+type answer[T any] struct {
+	Body T
+}
+
+// answered makes an answer, or passes the error on.
+func answered[T any](body T, err error) (*answer[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[T]{body}, nil
+}
