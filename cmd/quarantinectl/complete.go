@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quarantine/internal/api/client"
+	"quarantine/internal/quarantine"
+)
+
+// completionWait is how long the shell may wait for ids from the daemon.
+const completionWait = 2 * time.Second
+
+var (
+	sources  = []string{quarantine.CloudOpenStack, quarantine.CloudOpenNebula, quarantine.CloudGeneric}
+	jobs     = []string{quarantine.JobCollect, quarantine.JobReconcile, quarantine.JobGuard}
+	sortKeys = []string{"deleted_at", "quarantined_at", "retain_until", "size_bytes", "original_name", "resource_name", "project", "user", "state"}
+)
+
+// complete lets the shell offer a flag's values.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	completeWith(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func completeWith(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	// It fails for a flag that the command does not have, which the test of
+	// the completions would see.
+	_ = cmd.RegisterFlagCompletionFunc(flag, f)
+}
+
+// completeStates offers states, several with commas between.
+func completeStates(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	before := ""
+	if i := strings.LastIndexByte(typed, ','); i >= 0 {
+		before = typed[:i+1]
+	}
+	var out []string
+	for _, s := range quarantine.States() {
+		out = append(out, before+string(s))
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeDisk offers the ids of disks as a command's first argument, with
+// what they were. It is silent when the daemon does not answer.
+func (a *app) completeDisk(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionWait)
+	defer cancel()
+	c, err := a.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.Close()
+	found, err := c.DiskPage(ctx, client.Query{Desc: true}, client.MaxPage, 0)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []string
+	for _, d := range found.Disks {
+		if strings.HasPrefix(d.ID, typed) {
+			out = append(out, cobra.CompletionWithDesc(d.ID, printable(d.State+" "+either(d.ResourceName, d.OriginalName))))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+
+	"github.com/vbauerster/mpb/v8/cwriter"
+)
+
+// screen is what the streams are connected to.
+type screen struct {
+	// stdin, stdout and stderr are terminals.
+	stdin, stdout, stderr bool
+	// width is that of standard output in columns, 80 where it is not a
+	// terminal.
+	width int
+}
+
+const plainWidth = 80
+
+func screenOf(stdin, stdout, stderr any) screen {
+	s := screen{stdin: isTerminal(stdin), stdout: isTerminal(stdout), stderr: isTerminal(stderr), width: plainWidth}
+	if f, ok := stdout.(*os.File); ok && s.stdout {
+		if w, _, err := cwriter.GetSize(int(f.Fd())); err == nil && w > 0 {
+			s.width = w
+		}
+	}
+	return s
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && cwriter.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,70 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/quarantine"
+)
+
+// Guards returns the last known status of every pool's guard.
+func (c *Client) Guards(ctx context.Context) ([]quarantine.GuardStatus, error) {
+	return answer[[]quarantine.GuardStatus](ctx, c, call{method: http.MethodGet, path: "/v1/guard", long: true})
+}
+
+// Guard returns the status of one pool's guard. A pool is written pool,
+// pool/namespace or cluster:pool. quarantine.ErrNotFound if it is not in the
+// daemon's configuration.
+func (c *Client) Guard(ctx context.Context, pool string) (quarantine.GuardStatus, error) {
+	return answer[quarantine.GuardStatus](ctx, c, call{method: http.MethodGet, path: "/v1/guard", query: url.Values{"pool": {pool}}, long: true})
+}
+
+// SetGuard switches the guard of a pool on or off.
+func (c *Client) SetGuard(ctx context.Context, pool string, r wire.GuardRequest) (quarantine.GuardStatus, error) {
+	return answer[quarantine.GuardStatus](ctx, c, call{method: http.MethodPut, path: "/v1/guard", query: url.Values{"pool": {pool}}, body: r, changes: true, long: true})
+}
+
+// RunJob runs a job now and returns what it did. quarantine.ErrNotFound if
+// there is no such job, ErrBusy if it is running.
+func (c *Client) RunJob(ctx context.Context, job string, r wire.JobRequest) (quarantine.Report, error) {
+	return answer[quarantine.Report](ctx, c, call{method: http.MethodPost, path: "/v1/jobs/" + url.PathEscape(job), body: r, changes: !r.DryRun, long: true})
+}
+
+// Status returns how the service is.
+func (c *Client) Status(ctx context.Context) (wire.Status, error) {
+	return answer[wire.Status](ctx, c, call{method: http.MethodGet, path: "/v1/status"})
+}
+
+// Doctor returns what was looked at and what should be mended.
+func (c *Client) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
+	return answer[[]quarantine.Finding](ctx, c, call{method: http.MethodGet, path: "/v1/doctor", long: true})
+}
+
+// RebuildCatalog recreates the catalog from the records on the images.
+func (c *Client) RebuildCatalog(ctx context.Context) (quarantine.Report, error) {
+	return answer[quarantine.Report](ctx, c, call{method: http.MethodPost, path: "/v1/catalog/rebuild", changes: true, long: true})
+}
+
+// VerifyCustody checks the whole chain of the custody log. The error says
+// where it breaks.
+func (c *Client) VerifyCustody(ctx context.Context) error {
+	_, err := answer[struct{}](ctx, c, call{method: http.MethodPost, path: "/v1/custody/verify", long: true})
+	return err
+}
+
+// Hook gives the daemon a payload of a source: openstack, opennebula or
+// generic. With dryRun nothing is recorded. cloud is empty where the token
+// says it or only one cloud has the source's type. quarantine.ErrInvalid if the
+// payload is not of the form.
+func (c *Client) Hook(ctx context.Context, source, cloud string, dryRun bool, payload []byte) (wire.Hooked, error) {
+	query := url.Values{}
+	if dryRun {
+		query.Set("dry_run", "true")
+	}
+	if cloud != "" {
+		query.Set("cloud", cloud)
+	}
+	return answer[wire.Hooked](ctx, c, call{method: http.MethodPost, path: "/v1/hooks/" + url.PathEscape(source), query: query, raw: payload, changes: !dryRun})
+}
