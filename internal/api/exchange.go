@@ -110,7 +110,7 @@ func (s *Server) finish(x *exchange) {
 			level = slog.LevelError
 		}
 		attrs = append([]slog.Attr{
-			slog.String("method", x.request.Method), slog.String("path", x.request.URL.Path), slog.Int("status", status),
+			slog.String("method", x.request.Method), slog.String("path", short(x.request.URL.Path)), slog.Int("status", status),
 			slog.String("actor", x.actor()), slog.String("error", x.failure),
 		}, attrs...)
 		s.cfg.Log.LogAttrs(context.WithoutCancel(x.request.Context()), level, "request failed", attrs...)
@@ -119,4 +119,14 @@ func (s *Server) finish(x *exchange) {
 	if cut {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// short cuts a path to what belongs into a log: strangers without a token may
+// send long ones.
+func short(path string) string {
+	const most = 200
+	if len(path) > most {
+		return path[:most] + "…"
+	}
+	return path
 }

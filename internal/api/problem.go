@@ -104,9 +104,9 @@ func forbidden(why string) *wire.Problem {
 }
 
 func methodNotAllowed(r *http.Request, allow string) *wire.Problem {
-	return wire.NewProblem(http.StatusMethodNotAllowed, wire.CodeInvalid, fmt.Sprintf("%s is not for %s; it takes %s", r.URL.Path, r.Method, allow))
+	return wire.NewProblem(http.StatusMethodNotAllowed, wire.CodeInvalid, fmt.Sprintf("%s is not for %s; it takes %s", short(r.URL.Path), r.Method, allow))
 }
 
 func noSuchPath(r *http.Request) *wire.Problem {
-	return wire.NewProblem(http.StatusNotFound, wire.CodeNotFound, fmt.Sprintf("there is nothing at %s; /openapi.json lists all paths", r.URL.Path))
+	return wire.NewProblem(http.StatusNotFound, wire.CodeNotFound, fmt.Sprintf("there is nothing at %s; /openapi.json lists all paths", short(r.URL.Path)))
 }

@@ -37,6 +37,7 @@ func (s *Server) restoreDisk(ctx context.Context, in *restoreInput) (*huma.Strea
 		stop := unblock(ctx, x)
 		defer stop()
 		out := newSteps(x, s.cfg.Clock)
+		defer out.stop() // also when the restore panics
 		after, err := s.restore(ctx, x.actor(), d.ID, req, out.progress)
 		out.end(after, err)
 	}}, nil

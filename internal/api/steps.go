@@ -86,16 +86,19 @@ func (s *steps) end(d quarantine.Disk, err error) {
 	s.send(wire.Step{Disk: &w})
 }
 
-// stop waits for the writing goroutine and reports whether there was one.
+// stop waits for the writing goroutine and reports whether there was one. It
+// may be called again.
 func (s *steps) stop() (begun bool) {
 	s.mu.Lock()
-	s.ended = true
 	next, done := s.next, s.done
+	if next != nil && !s.ended {
+		close(next) // under the lock: progress sends under it
+	}
+	s.ended = true
 	s.mu.Unlock()
 	if next == nil {
 		return false
 	}
-	close(next)
 	<-done
 	return true
 }

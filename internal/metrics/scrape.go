@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"maps"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,17 +44,17 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
 	now := s.m.cfg.Clock()
-	watches := s.m.cfg.Watches()
-	for pool, up := range watches {
+	for pool, up := range s.m.cfg.Watches() {
 		gauge(d.watch, number(up), pool)
 	}
-	for pool, g := range s.m.guardsByName() {
+	guards := s.m.guardsByName()
+	for pool, g := range guards {
 		gauge(d.guard, number(g.ok), pool)
 		if !g.canaryAt.IsZero() { // never found: there is no age to show
 			gauge(d.canary, max(0, now.Sub(g.canaryAt).Seconds()), pool)
 		}
 	}
-	failed := s.totals(d, watches, gauge)
+	failed := s.totals(d, guards, gauge)
 	oldest, err := s.m.cfg.OldestPending(s.ctx)
 	switch {
 	case err != nil:
@@ -71,9 +70,10 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 	s.m.scrapeErrors.Collect(ch) // last, so that a scrape shows its own failure
 }
 
-// totals sends the counts of every state of every pool, zeros included, so
-// that a count which falls to nothing is not taken for one that is missing.
-func (s *scrape) totals(d descriptions, pools map[string]bool, gauge func(*prometheus.Desc, float64, ...string)) (failed bool) {
+// totals sends the counts of every state of every pool that is guarded or has
+// disks, zeros included, so that a count which falls to nothing is not taken
+// for one that is missing.
+func (s *scrape) totals(d descriptions, guards map[string]guard, gauge func(*prometheus.Desc, float64, ...string)) (failed bool) {
 	totals, err := s.m.cfg.Totals(s.ctx)
 	if err != nil {
 		return true
@@ -83,9 +83,9 @@ func (s *scrape) totals(d descriptions, pools map[string]bool, gauge func(*prome
 		pool  string
 	}
 	sums := map[label]quarantine.Total{}
-	seen := maps.Clone(pools)
-	if seen == nil {
-		seen = map[string]bool{}
+	pools := map[string]bool{}
+	for pool := range guards {
+		pools[pool] = true
 	}
 	for _, t := range totals {
 		// Pools of one name in several clusters share a label.
@@ -95,9 +95,9 @@ func (s *scrape) totals(d descriptions, pools map[string]bool, gauge func(*prome
 		sum.Bytes += t.Bytes
 		sum.Used += t.Used
 		sums[k] = sum
-		seen[k.pool] = true
+		pools[k.pool] = true
 	}
-	for pool := range seen {
+	for pool := range pools {
 		for _, state := range quarantine.States() {
 			sum := sums[label{state, pool}]
 			gauge(d.disks, float64(sum.Disks), string(state), pool)
