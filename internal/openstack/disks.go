@@ -18,8 +18,8 @@ const (
 // the events do not say the pool.
 //
 // Required, which makes a missing disk an alarm, is set for the root disk of a
-// delete only, and there only by an event that says all of this: the server
-// was launched, is on a host, was booted from an image, and is in a state in
+// delete only, and there only by an event of the act itself (an update does
+// not know the volumes) that says all of this: the server was launched, is on a host, was booted from an image, and is in a state in
 // which its disk exists. So there is none for a server that boots from a
 // volume, was never built, failed, or is shelved (its disk may be gone with
 // the offload); and none if only delete.end arrived, which does not say in
@@ -30,9 +30,9 @@ const (
 // After a rebuild there is a new disk of the same name, and an evacuation
 // sends the same events and destroys nothing. Which other disks a server had
 // no event says.
-func (s *server) disks(kind quarantine.Kind, id string) []quarantine.DiskRef {
+func (s *server) disks(a act, id string) []quarantine.DiskRef {
 	root := id + "_disk"
-	switch kind {
+	switch a.kind {
 	case quarantine.KindResize:
 		// The root disk stays; what is made anew for the new flavor goes.
 		return []quarantine.DiskRef{
@@ -48,7 +48,7 @@ func (s *server) disks(kind quarantine.Kind, id string) []quarantine.DiskRef {
 	}
 	return []quarantine.DiskRef{
 		{Name: id, Prefix: true}, // whatever else begins with it, Nova removes too
-		{Name: root, Role: roleRoot, Required: kind == quarantine.KindDelete && s.hasRootDisk()},
+		{Name: root, Role: roleRoot, Required: a.kind == quarantine.KindDelete && a.phase != phaseUpdate && s.hasRootDisk()},
 		{Name: root + ".config", Role: roleConfig},
 		{Name: root + ".eph0", Role: roleEphemeral},
 		{Name: root + ".swap", Role: roleSwap},

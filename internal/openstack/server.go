@@ -46,7 +46,7 @@ func serverDeletions(cloud string, a act, m *message) ([]quarantine.Deletion, er
 		Metadata: s.metadata, Tags: s.tags, Addresses: s.addresses,
 		CreatedAt: utc(s.createdAt),
 		RequestID: identifying(a.kind, request),
-		Disks:     s.disks(a.kind, id),
+		Disks:     s.disks(a, id),
 	}
 	d.StartedAt, d.EndedAt = a.times(m)
 	// The image that a rebuild reports is the new one; the disk it destroys was
