@@ -12,7 +12,7 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// maxLine is the length of the longest line, so that a damaged file cannot
+// maxLine is the length of the longest line with its newline, so that a damaged file cannot
 // make a reader take all memory.
 const maxLine = 1 << 20
 
@@ -113,10 +113,10 @@ func decodeLine(raw []byte) (line, error) {
 	}
 	l.entry = entry
 	var err error
-	if l.seq, err = strconv.ParseUint(string(seq), 10, 64); err != nil {
+	if l.seq, err = strconv.ParseUint(string(seq), 10, 64); err != nil || strconv.FormatUint(l.seq, 10) != string(seq) {
 		return line{}, errShape
 	}
-	if l.back, err = strconv.ParseInt(string(back), 10, 64); err != nil {
+	if l.back, err = strconv.ParseInt(string(back), 10, 64); err != nil || strconv.FormatInt(l.back, 10) != string(back) {
 		return line{}, errShape
 	}
 	return l, nil

@@ -17,8 +17,9 @@ var errLong = errors.New("it is longer than any line of this log")
 // newline, and the line's offset; the bytes are valid during the call. A line
 // that is too long comes as nil. It returns the offset after the last newline.
 func scan(ctx context.Context, r io.ReaderAt, size int64, f func(offset int64, raw []byte) error) (int64, error) {
-	br := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), maxLine+1)
+	br := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10)
 	var offset int64
+	var long []byte // the beginning of a line that is longer than br's buffer
 	for n := 0; ; n++ {
 		if n%ctxEvery == 0 {
 			if err := ctx.Err(); err != nil {
@@ -26,11 +27,12 @@ func scan(ctx context.Context, r io.ReaderAt, size int64, f func(offset int64, r
 			}
 		}
 		raw, err := br.ReadSlice('\n')
-		length, long := int64(len(raw)), false
-		for errors.Is(err, bufio.ErrBufferFull) {
-			long = true
+		length := int64(len(raw))
+		for long = long[:0]; errors.Is(err, bufio.ErrBufferFull); length += int64(len(raw)) {
+			if len(long) <= maxLine {
+				long = append(long, raw...)
+			}
 			raw, err = br.ReadSlice('\n')
-			length += int64(len(raw))
 		}
 		if errors.Is(err, io.EOF) {
 			return offset, nil
@@ -38,11 +40,13 @@ func scan(ctx context.Context, r io.ReaderAt, size int64, f func(offset int64, r
 		if err != nil {
 			return offset, err
 		}
-		raw = bytes.TrimSuffix(raw, []byte("\n"))
-		if long {
+		if length > maxLine {
 			raw = nil
+		} else if len(long) > 0 {
+			long = append(long, raw...)
+			raw = long
 		}
-		if err := f(offset, raw); err != nil {
+		if err := f(offset, bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
 			return offset, err
 		}
 		offset += length
@@ -86,7 +90,7 @@ func walk(ctx context.Context, r io.ReaderAt, path string, size int64, f func(of
 // must end before the size. It returns errShape if there is none.
 func lineAt(r io.ReaderAt, offset, size int64) ([]byte, error) {
 	for n := int64(2048); ; n *= 4 {
-		n = min(n, size-offset, maxLine+1)
+		n = min(n, size-offset, maxLine)
 		if n <= 0 {
 			return nil, errShape
 		}
@@ -97,7 +101,7 @@ func lineAt(r io.ReaderAt, offset, size int64) ([]byte, error) {
 		if i := bytes.IndexByte(buf, '\n'); i >= 0 {
 			return buf[:i], nil
 		}
-		if n == size-offset || n == maxLine+1 {
+		if n == size-offset || n == maxLine {
 			return nil, errShape
 		}
 	}
