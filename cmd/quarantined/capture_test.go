@@ -132,7 +132,8 @@ func TestSealedDiskStays(t *testing.T) {
 // and the record says so. A required disk that is gone is recorded as lost.
 func TestSeize(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, siteOptions{unguard: true, more: "reconcile: {lost_after: 1ms, schedule: \"0 0 1 1 *\"}\n"})
+	s := newSite(t, siteOptions{unguard: true})
+	s.configure("reconcile: {", "reconcile: {lost_after: 1ms, ")
 	p := s.start()
 	b := s.image("vm-1_disk")
 	p.post(deletion{ResourceID: "vm-1", Disks: []ref{{Name: "vm-1_disk", Required: true}}})

@@ -50,9 +50,7 @@ type siteOptions struct {
 	lab     *cephlab.Lab // nil: the shared one
 	spec    string       // "": a new pool
 	unguard bool
-	// clouds and more are added to the configuration.
-	clouds string
-	more   string
+	clouds  string // "": one, generic
 }
 
 // newSite makes a site of its own and guards its pool.
@@ -99,7 +97,7 @@ reconcile: {schedule: "0 0 1 1 *"}
 guard: {schedule: "0 0 1 1 *"}
 jitter: 1ms
 log: {level: debug}
-%[8]s`, s.dir, s.policyPath, clouds, s.lab.Conf, pool, namespace, !o.unguard, o.more))
+`, s.dir, s.policyPath, clouds, s.lab.Conf, pool, namespace, !o.unguard))
 	if !o.unguard {
 		s.guardPool(pool)
 	}

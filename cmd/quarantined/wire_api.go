@@ -60,7 +60,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 		},
 		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: s.restorer,
 		Exporter: s.exporter, Purger: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,
-		Policy: explainer{d.policies, d.registry},
+		Policy: explainer{d.policies, d.registry}, Clusters: d.registry,
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return s.reconciler.Rebuild(ctx, actor, d.catalog)
 		},
