@@ -1,0 +1,110 @@
+package openstack
+
+import (
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// routingKeys select all notifications of both formats, of every priority.
+var routingKeys = [...]string{"notifications.*", "versioned_notifications.*"}
+
+// maxDead bounds the dead-letter queue; the oldest give way.
+const maxDead = 10000
+
+// deadName names the dead-letter exchange and queue.
+func (c *Consumer) deadName() string { return c.cfg.Queue + ".dead" }
+
+// declare makes all that the consumer needs on the broker.
+func (c *Consumer) declare(conn *amqp.Connection) error {
+	dead := c.deadName()
+	err := onChannel(conn, func(ch *amqp.Channel) error {
+		return ch.ExchangeDeclare(dead, amqp.ExchangeFanout, true, false, false, false, nil)
+	})
+	if err != nil && !failedWith(err, amqp.PreconditionFailed) { // then it is there in another form
+		return fmt.Errorf("declare exchange %s: %w", dead, err)
+	}
+	if err := c.declareQueue(conn, dead, amqp.Table{"x-queue-type": c.cfg.QueueType, "x-max-length": int64(maxDead)}); err != nil {
+		return err
+	}
+	err = onChannel(conn, func(ch *amqp.Channel) error { return ch.QueueBind(dead, "", dead, false, nil) })
+	if err != nil {
+		return fmt.Errorf("bind queue %s: %w", dead, err)
+	}
+	if err := c.declareQueue(conn, c.cfg.Queue, amqp.Table{"x-queue-type": c.cfg.QueueType, "x-dead-letter-exchange": dead}); err != nil {
+		return err
+	}
+	return c.bind(conn)
+}
+
+// declareQueue makes a durable queue, or takes the one that is there: another
+// type or other arguments are the operator's choice, and no reason to be deaf.
+func (c *Consumer) declareQueue(conn *amqp.Connection, name string, args amqp.Table) error {
+	err := onChannel(conn, func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclare(name, true, false, false, false, args)
+		return err
+	})
+	if failedWith(err, amqp.PreconditionFailed) {
+		c.cfg.Log.Warn("a queue was declared with other arguments; it is used as it is", "queue", name, "difference", err)
+		err = onChannel(conn, func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclarePassive(name, true, false, false, false, args)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("declare queue %s: %w", name, err)
+	}
+	return nil
+}
+
+// bind binds the queue to the services' exchanges. It may be repeated. An
+// exchange that is there is taken as it is; one that is not, because no
+// service has started yet, is made as they make it: topic, and not durable.
+func (c *Consumer) bind(conn *amqp.Connection) error {
+	for _, exchange := range c.cfg.Exchanges {
+		err := onChannel(conn, func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclarePassive(exchange, amqp.ExchangeTopic, false, false, false, false, nil)
+		})
+		if failedWith(err, amqp.NotFound) {
+			err = onChannel(conn, func(ch *amqp.Channel) error {
+				return ch.ExchangeDeclare(exchange, amqp.ExchangeTopic, false, false, false, false, nil)
+			})
+		}
+		if err != nil && !failedWith(err, amqp.PreconditionFailed) { // then somebody was faster, in another form
+			return fmt.Errorf("declare exchange %s: %w", exchange, err)
+		}
+		err = onChannel(conn, func(ch *amqp.Channel) error {
+			for _, key := range routingKeys {
+				if err := ch.QueueBind(c.cfg.Queue, key, exchange, false, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("bind queue %s to exchange %s: %w", c.cfg.Queue, exchange, err)
+		}
+	}
+	return nil
+}
+
+// onChannel calls f with a channel of its own, because the broker closes the
+// channel on which something went wrong.
+func onChannel(conn *amqp.Connection, f func(*amqp.Channel) error) error {
+	ch, err := conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	err = f(ch)
+	if cerr := ch.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// failedWith reports whether the broker answered with that code.
+func failedWith(err error, code int) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == code
+}
