@@ -73,6 +73,26 @@ func TestIdentityOfImage(t *testing.T) {
 	}
 }
 
+// No image dies by a call that failed, an image in files is not on RBD, and
+// one that was never made has no source.
+func TestImageStays(t *testing.T) {
+	t.Parallel()
+	doc := document(t, body(t, "zmq/00596.frame1"))
+	for name, oldnew := range map[string][2]string{
+		"a failed call":     {"<RESULT>1<", "<RESULT>0<"},
+		"another call":      {"one.image.delete", "one.image.chown"},
+		"an image in files": {"<DISK_TYPE>3<", "<DISK_TYPE>0<"},
+		"no source":         {"one/one-2", ""},
+	} {
+		if !strings.Contains(doc, oldnew[0]) {
+			t.Fatalf("%s: the recording has no %s", name, oldnew[0])
+		}
+		if got := decode(t, []byte(strings.ReplaceAll(doc, oldnew[0], oldnew[1]))); got != nil {
+			t.Errorf("%s reports %q", name, lines(got))
+		}
+	}
+}
+
 // vmWith is a VM in EPILOG with the given content of its TEMPLATE and
 // USER_TEMPLATE.
 func vmWith(template, userTemplate string) []byte {

@@ -6,20 +6,17 @@ import (
 )
 
 // What a document may hold. A VM with 20 disks, 20 interfaces and 100 history
-// records has about 3,500 elements, ten levels at most, and hardly an equals
-// sign.
+// records has about 3,500 elements and hardly an equals sign.
 const (
-	maxDepth      = 32
 	maxElements   = 20_000
 	maxAttributes = 10_000 // counted as equals signs, before the parser sees them
 )
 
 // limited refuses documents that would cost much more memory than they are
-// long: many small elements, deep nesting. Entities are no danger, because
+// long, by many small elements, nested or not. Entities are no danger, because
 // encoding/xml knows none but the five of XML.
 type limited struct {
 	d        *xml.Decoder
-	depth    int
 	elements int
 }
 
@@ -36,18 +33,10 @@ func (l *limited) Token() (xml.Token, error) {
 	if err != nil {
 		return tok, err
 	}
-	switch tok.(type) {
-	case xml.StartElement:
-		l.depth++
-		l.elements++
-	case xml.EndElement:
-		l.depth--
-	}
-	if l.depth > maxDepth {
-		return nil, invalidf("the document is nested more than %d deep", maxDepth)
-	}
-	if l.elements > maxElements {
-		return nil, invalidf("the document has more than %d elements", maxElements)
+	if _, ok := tok.(xml.StartElement); ok {
+		if l.elements++; l.elements > maxElements {
+			return nil, invalidf("the document has more than %d elements", maxElements)
+		}
 	}
 	return tok, nil
 }
