@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -17,14 +16,10 @@ import (
 // Ceph's OSDs read a client's caps when it connects: connect after NewPool.
 func (l *Lab) NewPool(ctx context.Context, prefix string) (string, error) {
 	name := prefix + "-" + newUUID()[:8]
-	err := l.script(ctx, "osd pool create "+name+" 8 8 replicated", "osd pool application enable "+name+" rbd")
-	if err != nil {
-		return "", err
+	if err := l.makePool(ctx, name); err != nil {
+		return "", fmt.Errorf("make pool %s: %w", name, err)
 	}
-	err = together(
-		func() error { return l.initPool(ctx, name) },
-		func() error { return l.addCaps(ctx, name) })
-	if err != nil {
+	if err := l.initPool(ctx, name); err != nil {
 		return "", fmt.Errorf("make pool %s: %w", name, err)
 	}
 	return name, nil
@@ -37,9 +32,10 @@ func (l *Lab) initPool(ctx context.Context, pool string) error {
 	return err
 }
 
-// addCaps gives the users their caps on one more pool. The list of pools is in
-// a locked file, because tests of several processes share a lab.
-func (l *Lab) addCaps(ctx context.Context, pool string) (err error) {
+// makePool makes the pool and gives the users their caps on it, with one
+// `ceph` process. The list of pools is in a locked file, because tests of
+// several processes share a lab, and each must write the caps on all pools.
+func (l *Lab) makePool(ctx context.Context, pool string) (err error) {
 	lock, err := os.OpenFile(l.poolsFile()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock the list of pools: %w", err)
@@ -52,17 +48,8 @@ func (l *Lab) addCaps(ctx context.Context, pool string) (err error) {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(pools, pool) {
-		pools = append(pools, pool)
-	}
-	if err := l.applyCaps(ctx, pools); err != nil {
-		return err
-	}
-	return l.writePools(pools)
-}
-
-func (l *Lab) applyCaps(ctx context.Context, pools []string) error {
-	var commands []string
+	pools = append(pools, pool)
+	commands := []string{"osd pool create " + pool + " 8 8 replicated", "osd pool application enable " + pool + " rbd"}
 	for _, u := range userCaps(pools) {
 		if u.user == Auditor {
 			continue // has no pools
@@ -72,6 +59,10 @@ func (l *Lab) applyCaps(ctx context.Context, pools []string) error {
 			words = append(words, `"`+a+`"`)
 		}
 		commands = append(commands, strings.Join(words, " "))
+	}
+	// On the list first: caps on a pool that was not made do no harm.
+	if err := l.writePools(pools); err != nil {
+		return err
 	}
 	return l.script(ctx, commands...)
 }

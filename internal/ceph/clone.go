@@ -3,6 +3,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 
 	"github.com/ceph/go-ceph/rados"
@@ -18,11 +19,14 @@ const cloneFormat = 2
 // Clone makes a copy-on-write clone of the seal. Similar to: rbd clone
 // --rbd-default-clone-format 2 src@quarantine dst.
 func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src string, dst quarantine.PoolRef, dstName string) error {
-	c, from, err := r.pool(pool)
+	if dst.FSID != pool.FSID {
+		return fmt.Errorf("clone %s/%s to another cluster: %w", pool, src, quarantine.ErrInvalid)
+	}
+	c, from, err := r.pool(ctx, pool)
 	if err != nil {
 		return err
 	}
-	to, err := c.ioctx(dst)
+	to, err := c.ioctx(ctx, dst)
 	if err != nil {
 		return err
 	}
@@ -38,7 +42,7 @@ func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src strin
 
 // Flatten copies the parent's blocks. Similar to: rbd flatten.
 func (r *Registry) Flatten(ctx context.Context, pool quarantine.PoolRef, name string, progress quarantine.Progress) error {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
 
 	"quarantine/internal/quarantine"
 )
@@ -20,7 +21,8 @@ type ClusterConfig struct {
 	// Conf and Keyring are files; User is without "client.".
 	Conf, User, Keyring string
 	// OpTimeout is how long the monitors and OSDs may take for one operation
-	// (rados_mon_op_timeout, rados_osd_op_timeout, client_mount_timeout).
+	// (rados_mon_op_timeout, rados_osd_op_timeout, client_mount_timeout); Ceph
+	// counts whole seconds.
 	OpTimeout time.Duration
 	// Workers bounds the calls under way at once.
 	Workers int
@@ -38,18 +40,22 @@ type Cluster struct {
 	pools []quarantine.Pool
 	conn  *rados.Conn
 	slots chan struct{}
-	steps quarantine.Steps
+	steps quarantine.Steps // nil: no fault points
 
 	mu     sync.Mutex
 	closed bool
 	ioctxs map[quarantine.PoolRef]*rados.IOContext
-	calls  sync.WaitGroup
-	// timeout is how long Close waits beyond the operations' own timeout.
+	// calls counts what needs the connection: calls under way, open images,
+	// watches.
+	calls sync.WaitGroup
+	// timeout is that of one operation.
 	timeout time.Duration
+	canary  chan struct{} // held by the one canary check that is under way
 }
 
-// Connect connects to the cluster. It fails within OpTimeout when no monitor
-// answers.
+// Connect connects to the cluster and looks for its pools: ErrNotFound if one
+// of them, or its namespace, is not there. It fails within OpTimeout when no
+// monitor answers, and when ctx ends it takes no longer either.
 func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	what := "connect to cluster " + cfg.Name
 	conn, err := rados.NewConnWithUser(cfg.User)
@@ -57,7 +63,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 		return nil, mapped(what, err)
 	}
 	if err := conn.ReadConfigFile(cfg.Conf); err != nil {
-		return nil, fmt.Errorf("%s: read %s: %w", what, cfg.Conf, err)
+		return nil, mapped(what+": read "+cfg.Conf, err)
 	}
 	seconds := strconv.Itoa(max(1, int(cfg.OpTimeout/time.Second)))
 	options := map[string]string{
@@ -71,15 +77,15 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	}
 	for k, v := range options {
 		if err := conn.SetConfigOption(k, v); err != nil {
-			return nil, fmt.Errorf("%s: set %s: %w", what, k, err)
+			return nil, mapped(what+": set "+k, err)
 		}
 	}
 	c := &Cluster{
 		name: cfg.Name, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
-		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout,
+		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout, canary: make(chan struct{}, 1),
 	}
 	if err := c.do(ctx, what, conn.Connect); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
 	if c.fsid, err = conn.GetFSID(); err != nil {
 		return nil, errors.Join(mapped("ask cluster "+cfg.Name+" for its fsid", err), c.Close())
@@ -87,18 +93,34 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	for _, p := range cfg.Pools {
 		p.FSID, p.Cluster = c.fsid, cfg.Name
 		c.pools = append(c.pools, p)
-		if _, err := c.ioctx(p.PoolRef); err != nil {
+		if err := c.lookFor(ctx, p.PoolRef); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
 	return c, nil
 }
 
+// lookFor returns ErrNotFound unless the pool and the namespace exist. Ceph
+// itself takes any namespace for an empty one.
+func (c *Cluster) lookFor(ctx context.Context, p quarantine.PoolRef) error {
+	io, err := c.ioctx(ctx, quarantine.PoolRef{FSID: p.FSID, Pool: p.Pool})
+	if err != nil || p.Namespace == "" {
+		return err
+	}
+	what := "look for namespace " + p.String() + " of cluster " + c.name
+	exists, err := get(ctx, c, what, func() (bool, error) { return rbd.NamespaceExists(io, p.Namespace) }, nil)
+	if err == nil && !exists {
+		err = fmt.Errorf("%s: %w", what, quarantine.ErrNotFound)
+	}
+	return err
+}
+
 // FSID is the cluster's id.
 func (c *Cluster) FSID() string { return c.fsid }
 
-// Close waits for the calls that are under way, which end within the operation
-// timeout, and disconnects.
+// Close waits for what is under way, and disconnects. While Ceph hangs, the
+// operation timeout ends the calls; what goes on nevertheless is left to the
+// end of the process, and the error wraps ErrUnavailable.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -110,14 +132,12 @@ func (c *Cluster) Close() error {
 
 	done := make(chan struct{})
 	go func() { c.calls.Wait(); close(done) }()
-	// An act of librbd is several operations, each with its own timeout.
-	timer := time.NewTimer(3*c.timeout + 5*time.Second)
+	timer := time.NewTimer(closeTimeout(c.timeout))
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
-		// Shutdown under a running call would crash the process; the calls are
-		// left to the end of the process instead.
+		// To disconnect under a running call would crash the process.
 		return fmt.Errorf("close cluster %s: calls to Ceph do not end: %w", c.name, quarantine.ErrUnavailable)
 	}
 	for _, io := range c.ioctxs {
@@ -127,93 +147,47 @@ func (c *Cluster) Close() error {
 	return nil
 }
 
+// closeTimeout is how long Close waits: an act of librbd is several
+// operations, each with its own timeout.
+func closeTimeout(op time.Duration) time.Duration { return 3*op + 5*time.Second }
+
 // ioctx returns the pool's I/O context, with its namespace set. It is made
-// once and shared: librbd takes copies and changes nothing in it.
-func (c *Cluster) ioctx(p quarantine.PoolRef) (*rados.IOContext, error) {
+// once and shared: librbd takes copies and changes nothing in it. ErrNotFound
+// if there is no such pool.
+func (c *Cluster) ioctx(ctx context.Context, p quarantine.PoolRef) (*rados.IOContext, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, fmt.Errorf("open pool %s: cluster %s is closed: %w", p, c.name, quarantine.ErrUnavailable)
-	}
-	if io := c.ioctxs[p]; io != nil {
+	io := c.ioctxs[p]
+	c.mu.Unlock()
+	if io != nil {
 		return io, nil
 	}
-	io, err := c.conn.OpenIOContext(p.Pool)
-	if err != nil {
-		return nil, mapped("open pool "+p.String()+" of cluster "+c.name, err)
-	}
-	io.SetNamespace(p.Namespace)
-	c.ioctxs[p] = io
-	return io, nil
-}
-
-// do runs a call that yields nothing but an error.
-func (c *Cluster) do(ctx context.Context, what string, call func() error) error {
-	_, err := get(ctx, c, what, func() (struct{}, error) { return struct{}{}, call() }, nil)
-	return err
-}
-
-// get runs a call on a goroutine in one of the cluster's slots and waits for
-// its result or for ctx. A result that comes after the caller has gone is
-// given to drop.
-func get[T any](ctx context.Context, c *Cluster, what string, call func() (T, error), drop func(T)) (T, error) {
-	var none T
-	if err := ctx.Err(); err != nil {
-		return none, mapped(what, err)
-	}
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return none, mapped(what, ctx.Err())
-	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		<-c.slots
-		return none, fmt.Errorf("%s: cluster %s is closed: %w", what, c.name, quarantine.ErrUnavailable)
-	}
-	c.calls.Add(1)
-	c.mu.Unlock()
-
-	type result struct {
-		value T
-		err   error
-	}
-	ch := make(chan result)
-	left := make(chan struct{})
-	go func() {
-		defer c.calls.Done()
-		defer func() { <-c.slots }()
-		v, err := stepped(c.steps, what, call)
-		select {
-		case ch <- result{v, err}:
-		case <-left:
-			if err == nil && drop != nil {
-				drop(v)
-			}
+	// A pool that the client's map has not makes it ask the monitors.
+	return get(ctx, c, "open pool "+p.String()+" of cluster "+c.name, func() (*rados.IOContext, error) {
+		io, err := c.conn.OpenIOContext(p.Pool)
+		if err != nil {
+			return nil, err
 		}
-	}()
-	select {
-	case r := <-ch:
-		return r.value, mapped(what, r.err)
-	case <-ctx.Done():
-		close(left)
-		return none, mapped(what, ctx.Err())
-	}
+		io.SetNamespace(p.Namespace)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if first := c.ioctxs[p]; first != nil {
+			io.Destroy()
+			return first, nil
+		}
+		c.ioctxs[p] = io
+		return io, nil
+	}, nil)
 }
 
-// stepped makes the call between its two fault points.
-func stepped[T any](steps quarantine.Steps, what string, call func() (T, error)) (T, error) {
-	if steps == nil {
-		return call()
-	}
-	var none T
-	if err := steps("ceph: " + what + ".before"); err != nil {
-		return none, err
-	}
-	v, err := call()
-	if err != nil {
-		return v, err
-	}
-	return v, steps("ceph: " + what + ".after")
+// stands returns ErrNotFound unless the pool that the I/O context was made for
+// still exists. Ceph answers ENOENT for an object that is not there and for a
+// pool that was deleted alike.
+func (c *Cluster) stands(ctx context.Context, io *rados.IOContext, p quarantine.PoolRef) error {
+	return c.do(ctx, "look for pool "+p.Pool+" of cluster "+c.name, func() error {
+		id, err := c.conn.GetPoolByName(p.Pool)
+		if err == nil && id != io.GetPoolID() {
+			err = fmt.Errorf("deleted, and another made of that name: %w", quarantine.ErrNotFound)
+		}
+		return err
+	})
 }

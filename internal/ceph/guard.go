@@ -3,26 +3,32 @@ package ceph
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
 
 	"quarantine/internal/quarantine"
 )
 
 // The pool metadata keys of the guard's options: "conf_" and the option's
-// name. librbd of every client reads them when it removes an image.
+// name. librbd of every client reads them when it removes an image, in
+// whichever namespace: from the pool outside any namespace. What is written to
+// a namespace's own metadata has no effect.
 const (
 	guardKey  = "conf_rbd_move_to_trash_on_remove"
 	expireKey = "conf_rbd_move_to_trash_on_remove_expire_seconds"
 )
 
+// whole is the pool outside any namespace.
+func whole(p quarantine.PoolRef) quarantine.PoolRef {
+	p.Namespace = ""
+	return p
+}
+
 // ReadGuard reads the pool's metadata. Similar to: rbd config pool get.
 func (r *Registry) ReadGuard(ctx context.Context, pool quarantine.PoolRef) (quarantine.GuardSetting, error) {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, whole(pool))
 	if err != nil {
 		return quarantine.GuardSetting{}, err
 	}
@@ -56,7 +62,7 @@ func (r *Registry) ReadGuard(ctx context.Context, pool quarantine.PoolRef) (quar
 // the guard is on. Similar to: rbd config pool set POOL
 // rbd_move_to_trash_on_remove true.
 func (r *Registry) WriteGuard(ctx context.Context, pool quarantine.PoolRef, s quarantine.GuardSetting) error {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, whole(pool))
 	if err != nil {
 		return err
 	}
@@ -76,68 +82,4 @@ func (r *Registry) WriteGuard(ctx context.Context, pool quarantine.PoolRef, s qu
 		}
 		return nil
 	})
-}
-
-// canarySize is one object.
-const canarySize = 4 << 20
-
-// Canary takes the pool's canary out of the trash (or makes one), removes it as
-// a cloud would, and looks for it in the trash.
-func (r *Registry) Canary(ctx context.Context, pool quarantine.PoolRef) (quarantine.TrashEntry, error) {
-	c, io, err := r.pool(pool)
-	if err != nil {
-		return quarantine.TrashEntry{}, err
-	}
-	id, err := r.liveCanary(ctx, c, io, pool)
-	if err != nil {
-		return quarantine.TrashEntry{}, err
-	}
-	what := "remove the canary of " + pool.String()
-	// The only ordinary remove in this program, of an image that is the
-	// canary by name and by id.
-	if err := c.do(ctx, what, func() error { return rbd.RemoveImage(io, quarantine.CanaryName) }); err != nil {
-		return quarantine.TrashEntry{}, err
-	}
-	entry, err := r.trashEntry(ctx, pool.Key(id))
-	if err != nil {
-		return quarantine.TrashEntry{}, fmt.Errorf("look for the canary of %s: %w", pool, err)
-	}
-	return entry.entry(pool.Key(id)), nil
-}
-
-// liveCanary returns the id of the live canary.
-func (r *Registry) liveCanary(ctx context.Context, c *Cluster, io *rados.IOContext, pool quarantine.PoolRef) (string, error) {
-	find := func() (string, error) {
-		live, err := r.LiveImages(ctx, pool, quarantine.CanaryName)
-		return live[quarantine.CanaryName], err
-	}
-	// One that is live was left by a check that was cut short.
-	if id, err := find(); err != nil || id != "" {
-		return id, err
-	}
-	entries, err := r.ListTrash(ctx, pool)
-	if err != nil {
-		return "", err
-	}
-	var newest *quarantine.TrashEntry
-	for i := range entries {
-		if e := &entries[i]; e.Name == quarantine.CanaryName && (newest == nil || e.DeletedAt.After(newest.DeletedAt)) {
-			newest = e
-		}
-	}
-	if newest != nil {
-		if err := r.RestoreFromTrash(ctx, newest.Key, quarantine.CanaryName); err != nil {
-			return "", err
-		}
-		return newest.Key.ImageID, nil
-	}
-	err = c.do(ctx, "make the canary of "+pool.String(), func() error {
-		options := rbd.NewRbdImageOptions()
-		defer options.Destroy()
-		return rbd.CreateImage(io, quarantine.CanaryName, canarySize, options)
-	})
-	if err != nil {
-		return "", err
-	}
-	return find()
 }

@@ -2,13 +2,14 @@ package ceph
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
 
 	"quarantine/internal/quarantine"
@@ -20,25 +21,46 @@ const directoryObject = "rbd_directory"
 
 const directoryNamePrefix = "name_"
 
+// headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX).
+const headerPrefix = "rbd_header."
+
 // LiveImages reads the pool's directory by prefix, without listing the pool.
 func (r *Registry) LiveImages(ctx context.Context, pool quarantine.PoolRef, prefix string) (map[string]string, error) {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, pool)
 	if err != nil {
 		return nil, err
 	}
 	what := "list the images of " + pool.String()
-	raw, err := c.omap(ctx, io, directoryObject, directoryNamePrefix+prefix, what)
+	raw, err := c.omap(ctx, io, pool, directoryObject, directoryNamePrefix+prefix, what)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[string]string, len(raw))
 	for k, v := range raw {
-		if len(v) < 4 || int(binary.LittleEndian.Uint32(v)) != len(v)-4 {
+		id, rest, ok := decodeString(v)
+		if !ok || len(rest) > 0 {
 			return nil, fmt.Errorf("%s: %w: the directory's entry %s does not parse", what, quarantine.ErrUnavailable, k)
 		}
-		out[strings.TrimPrefix(k, directoryNamePrefix)] = string(v[4:])
+		out[strings.TrimPrefix(k, directoryNamePrefix)] = id
 	}
 	return out, nil
+}
+
+// openByID opens an image. ENOENT means that no image has that id: librbd says
+// so, too, of one whose parent cannot be found, which is told apart here,
+// because who hears that an image is not there may call it lost.
+func openByID(io *rados.IOContext, id string, open func(*rados.IOContext, string, string) (*rbd.Image, error)) (*rbd.Image, error) {
+	img, err := open(io, id, rbd.NoSnapshot)
+	if !gone(err) {
+		return img, err
+	}
+	switch _, serr := io.Stat(headerPrefix + id); {
+	case serr == nil:
+		return nil, fmt.Errorf("%w: it is there, but librbd cannot open it: %v", quarantine.ErrUnavailable, err)
+	case !gone(serr):
+		return nil, serr
+	}
+	return nil, err
 }
 
 // openImage is an image that OpenImage opened.
@@ -50,13 +72,17 @@ type openImage struct {
 	// mu serialises the calls on the handle: one that its caller left, because
 	// its context ended, may still run when Close comes, and closing under it
 	// would crash the process.
-	mu  sync.Mutex
-	img *rbd.Image
+	mu      sync.Mutex
+	img     *rbd.Image
+	running atomic.Int32 // calls on the handle, those that were left included
+	close   sync.Once
 }
 
 // do runs a call on the handle.
 func (o *openImage) do(ctx context.Context, what string, call func() error) error {
 	return o.c.do(ctx, what+" image "+o.key.String(), func() error {
+		o.running.Add(1)
+		defer o.running.Add(-1)
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return call()
@@ -66,49 +92,60 @@ func (o *openImage) do(ctx context.Context, what string, call func() error) erro
 // OpenImage opens the image by id, in the trash or not, and reads what the
 // adoption needs.
 func (r *Registry) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Image, error) {
-	c, io, err := r.pool(key.PoolRef())
+	c, io, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return nil, err
 	}
 	// One call for all of it: the slot and the goroutine are paid once.
-	img, err := get(ctx, c, "open image "+key.String(), func() (*openImage, error) {
-		img, err := rbd.OpenImageById(io, key.ImageID, rbd.NoSnapshot)
+	o, err := c.open(ctx, key, "open", func() (*rbd.Image, quarantine.ImageInfo, error) {
+		img, err := openByID(io, key.ImageID, rbd.OpenImageById)
 		if err != nil {
-			return nil, err
+			return nil, quarantine.ImageInfo{}, err
 		}
-		o := &openImage{c: c, key: key, img: img}
-		if err := o.read(); err != nil {
-			return nil, errors.Join(err, img.Close())
+		info, err := readInfo(img)
+		if err != nil {
+			return nil, info, errors.Join(err, img.Close())
 		}
-		return o, nil
-	}, func(o *openImage) { _ = o.img.Close() })
+		return img, info, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return img, nil
+	return o, nil
 }
 
-func (o *openImage) read() error {
-	size, err := o.img.GetSize()
+// open opens a handle, which Cluster.Close waits for.
+func (c *Cluster) open(ctx context.Context, key quarantine.Key, what string, open func() (*rbd.Image, quarantine.ImageInfo, error)) (*openImage, error) {
+	return get(ctx, c, what+" image "+key.String(), func() (*openImage, error) {
+		img, info, err := open()
+		if err != nil {
+			return nil, err
+		}
+		c.keep()
+		return &openImage{c: c, key: key, img: img, info: info}, nil
+	}, func(o *openImage) { _ = o.Close() })
+}
+
+func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
+	var info quarantine.ImageInfo
+	size, err := img.GetSize()
 	if err != nil {
-		return err
+		return info, err
 	}
-	snaps, err := o.img.GetSnapshotNames()
+	snaps, err := img.GetSnapshotNames()
 	if err != nil {
-		return err
+		return info, err
 	}
-	record, err := o.img.GetMetadata(quarantine.RecordKey)
+	record, err := img.GetMetadata(quarantine.RecordKey)
 	if err != nil && !gone(err) {
-		return err
+		return info, err
 	}
-	o.info = quarantine.ImageInfo{
-		SizeBytes: int64(size),
-		Sealed:    slices.ContainsFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot }),
-	}
+	info.SizeBytes = int64(size)
+	info.Sealed = slices.ContainsFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot })
 	if err == nil {
-		o.info.Record = []byte(record)
+		info.Record = []byte(record)
 	}
-	return nil
+	return info, nil
 }
 
 // Info is what was read when the image was opened.
@@ -137,7 +174,20 @@ func (o *openImage) Seal(ctx context.Context) error {
 	return nil
 }
 
-// Close closes the image. The operation timeout bounds how long that takes.
-func (o *openImage) Close() error {
-	return o.do(context.Background(), "close", o.img.Close)
+// Close closes the image. While a call that was left runs on the handle it
+// does not wait: the handle is closed after that call, and Cluster.Close waits
+// for it. Else the operation timeout bounds how long it takes.
+func (o *openImage) Close() (err error) {
+	o.close.Do(func() {
+		left := o.running.Load() > 0
+		done := o.c.release(func() error {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.img.Close()
+		})
+		if !left {
+			err = mapped("close image "+o.key.String(), <-done)
+		}
+	})
+	return err
 }

@@ -21,22 +21,21 @@ type extent struct{ offset, length uint64 }
 // ReadSealed reads the seal's allocated extents. Similar to: rbd export
 // --image-id ID --snap quarantine.
 func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver func(offset int64, data []byte) error) error {
-	c, ioctx, err := r.pool(key.PoolRef())
+	c, ioctx, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
-	what := "read image " + key.String()
-	img, err := get(ctx, c, what, func() (*rbd.Image, error) {
-		return rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.SealSnapshot)
-	}, func(img *rbd.Image) { _ = img.Close() })
+	o, err := c.open(ctx, key, "open the seal of", func() (img *rbd.Image, none quarantine.ImageInfo, err error) {
+		img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.SealSnapshot)
+		return img, none, err
+	})
 	if err != nil {
 		return err
 	}
-	o := &openImage{c: c, key: key, img: img}
 	defer o.Close()
 	var extents []extent
 	err = o.do(ctx, "list the extents of", func() (err error) {
-		extents, err = allocated(img, rbd.IncludeParent)
+		extents, err = allocated(o.img, rbd.IncludeParent)
 		return err
 	})
 	if err != nil {
@@ -48,7 +47,7 @@ func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver 
 			// be written to.
 			buf := make([]byte, min(e.length, readChunk))
 			err := o.do(ctx, "read", func() error {
-				n, err := img.ReadAt(buf, int64(e.offset))
+				n, err := o.img.ReadAt(buf, int64(e.offset))
 				if err == nil && n != len(buf) {
 					err = fmt.Errorf("%w: %d of %d bytes at %d", io.ErrUnexpectedEOF, n, len(buf), e.offset)
 				}
@@ -69,7 +68,7 @@ func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver 
 
 // Used measures the image's own allocated bytes. Similar to: rbd du.
 func (r *Registry) Used(ctx context.Context, key quarantine.Key) (int64, error) {
-	c, ioctx, err := r.pool(key.PoolRef())
+	c, ioctx, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return 0, err
 	}
@@ -77,7 +76,7 @@ func (r *Registry) Used(ctx context.Context, key quarantine.Key) (int64, error) 
 }
 
 func used(ioctx *rados.IOContext, id string) (total int64, err error) {
-	img, err := rbd.OpenImageByIdReadOnly(ioctx, id, rbd.NoSnapshot)
+	img, err := openByID(ioctx, id, rbd.OpenImageByIdReadOnly)
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"sync"
 
 	"github.com/ceph/go-ceph/rados"
 
@@ -41,12 +42,15 @@ func NewRegistry(clusters ...*Cluster) (*Registry, error) {
 	return r, nil
 }
 
-// Close closes all clusters.
+// Close closes all clusters, side by side: one that hangs must not use up the
+// time of the others.
 func (r *Registry) Close() error {
-	var errs []error
-	for _, c := range r.order {
-		errs = append(errs, c.Close())
+	errs := make([]error, len(r.order))
+	var wg sync.WaitGroup
+	for i, c := range r.order {
+		wg.Go(func() { errs[i] = c.Close() })
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
 
@@ -67,12 +71,12 @@ func (r *Registry) cluster(fsid string) (*Cluster, error) {
 }
 
 // pool returns the cluster and the I/O context of a pool.
-func (r *Registry) pool(p quarantine.PoolRef) (*Cluster, *rados.IOContext, error) {
+func (r *Registry) pool(ctx context.Context, p quarantine.PoolRef) (*Cluster, *rados.IOContext, error) {
 	c, err := r.cluster(p.FSID)
 	if err != nil {
 		return nil, nil, err
 	}
-	io, err := c.ioctx(p)
+	io, err := c.ioctx(ctx, p)
 	return c, io, err
 }
 

@@ -26,7 +26,7 @@ func NewRemover(r *Registry, clock quarantine.Clock) *Remover { return &Remover{
 // Dependents names clones of the image's snapshots and clients that have it
 // open. Similar to: rbd children --image-id ID --all; rbd status --image-id ID.
 func (m *Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, error) {
-	c, ioctx, err := m.r.pool(key.PoolRef())
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (m *Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string,
 
 func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
 	// Read-only: opening for writing would make this very client a watcher.
-	img, err := rbd.OpenImageByIdReadOnly(ioctx, id, rbd.NoSnapshot)
+	img, err := openByID(ioctx, id, rbd.OpenImageByIdReadOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +61,19 @@ func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
 		return nil, err
 	}
 	for _, w := range watchers {
-		out = append(out, fmt.Sprintf("client.%d at %s", w.Id, w.Addr))
+		out = append(out, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
 	}
 	return out, nil
 }
 
 // Unseal removes the seal. Similar to: rbd snap rm --image-id ID.
 func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
-	c, ioctx, err := m.r.pool(key.PoolRef())
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
 	return c.do(ctx, "remove the seal of image "+key.String(), func() (err error) {
-		img, err := rbd.OpenImageById(ioctx, key.ImageID, rbd.NoSnapshot)
+		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageById)
 		if gone(err) {
 			return nil
 		}
@@ -116,7 +116,7 @@ func (m *Remover) Reopen(ctx context.Context, key quarantine.Key) error {
 
 // Remove removes the trash entry without force. Similar to: rbd trash rm.
 func (m *Remover) Remove(ctx context.Context, key quarantine.Key, _ quarantine.Progress) error {
-	c, ioctx, err := m.r.pool(key.PoolRef())
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}

@@ -93,11 +93,11 @@ func decodeTime(b []byte) time.Time {
 // as go-ceph calls it, fails beyond 10,240 entries. Similar to: rbd trash ls
 // --long.
 func (r *Registry) ListTrash(ctx context.Context, pool quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, pool)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.omap(ctx, io, trashObject, trashKeyPrefix, "list the trash of "+pool.String())
+	raw, err := c.omap(ctx, io, pool, trashObject, trashKeyPrefix, "list the trash of "+pool.String())
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +118,9 @@ func (r *Registry) ListTrash(ctx context.Context, pool quarantine.PoolRef) ([]qu
 // omapPage is how many keys are read at once.
 const omapPage = 2048
 
-// omap reads all keys of an object that begin with the prefix. An object that
-// does not exist has none.
-func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, oid, prefix, what string) (map[string][]byte, error) {
+// omap reads all keys of an object of the pool that begin with the prefix. An
+// object that does not exist has none; ErrNotFound if the pool is gone.
+func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, pool quarantine.PoolRef, oid, prefix, what string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	after := ""
 	for {
@@ -128,12 +128,13 @@ func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, oid, prefix, wh
 		page, err := get(ctx, c, what, func() (map[string][]byte, error) {
 			return io.GetOmapValues(oid, after, prefix, omapPage)
 		}, nil)
-		if errors.Is(err, quarantine.ErrNotFound) && gone(err) {
-			return all, nil
+		if gone(err) {
+			return all, c.stands(ctx, io, pool)
 		}
 		if err != nil {
 			return nil, err
 		}
+		// Not a page that is short: the OSD has a limit of its own.
 		if len(page) == 0 {
 			return all, nil
 		}
@@ -146,13 +147,13 @@ func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, oid, prefix, wh
 
 // trashEntry reads one entry. ErrNotFound if the image is not in the trash.
 func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpec, error) {
-	c, io, err := r.pool(key.PoolRef())
+	c, io, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return trashSpec{}, err
 	}
 	what := "look for " + key.String() + " in the trash"
 	name := trashKeyPrefix + key.ImageID
-	raw, err := c.omap(ctx, io, trashObject, name, what)
+	raw, err := c.omap(ctx, io, key.PoolRef(), trashObject, name, what)
 	if err != nil {
 		return trashSpec{}, err
 	}
@@ -170,7 +171,7 @@ func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpe
 // MoveToTrash moves a live image to the trash. Similar to: rbd trash mv
 // --expires-at.
 func (r *Registry) MoveToTrash(ctx context.Context, pool quarantine.PoolRef, name string, protect time.Duration) error {
-	c, io, err := r.pool(pool)
+	c, io, err := r.pool(ctx, pool)
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (r *Registry) MoveToTrash(ctx context.Context, pool quarantine.PoolRef, nam
 // RestoreFromTrash takes an entry out of the trash. Similar to: rbd trash
 // restore --image.
 func (r *Registry) RestoreFromTrash(ctx context.Context, key quarantine.Key, name string) error {
-	c, io, err := r.pool(key.PoolRef())
+	c, io, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (w *TrashWatch) Run(ctx context.Context) error {
 
 // watch sets the watch up and hands over what it hears until it breaks.
 func (w *TrashWatch) watch(ctx context.Context, established func()) error {
-	c, ioctx, err := w.r.pool(w.pool)
+	c, ioctx, err := w.r.pool(ctx, w.pool)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type Ceph struct {
 
 	mu       sync.Mutex
 	pools    []quarantine.Pool
-	guards   map[quarantine.PoolRef]quarantine.GuardSetting
+	guards   map[quarantine.PoolRef]quarantine.GuardSetting // by the pool outside any namespace
 	images   map[quarantine.Key]*image
 	health   map[string]quarantine.Health
 	nextID   int
@@ -59,7 +59,7 @@ func (c *Ceph) AddPool(p quarantine.Pool) {
 	defer c.mu.Unlock()
 	c.pools = append(c.pools, p)
 	if p.Guarded {
-		c.guards[p.PoolRef] = quarantine.GuardSetting{On: true, Expire: p.Protect}
+		c.guards[whole(p.PoolRef)] = quarantine.GuardSetting{On: true, Expire: p.Protect}
 	}
 }
 
@@ -77,9 +77,13 @@ func (c *Ceph) SetHealth(fsid string, h quarantine.Health) {
 	c.health[fsid] = h
 }
 
-// Health answers what SetHealth said.
+// Health answers what SetHealth said. ErrNotFound if no pool is of that
+// cluster.
 func (c *Ceph) Health(ctx context.Context, fsid string) (quarantine.Health, error) {
 	return call(ctx, c, Call{Verb: "Health"}, func() (quarantine.Health, error) {
+		if !slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
+			return quarantine.Health{}, fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrNotFound)
+		}
 		if h, ok := c.health[fsid]; ok {
 			return h, nil
 		}
@@ -100,6 +104,12 @@ func (c *Ceph) known(p quarantine.PoolRef) error {
 		return nil
 	}
 	return fmt.Errorf("pool %s: %w", p, quarantine.ErrNotFound)
+}
+
+// whole is the pool outside any namespace, where the guard's settings are.
+func whole(p quarantine.PoolRef) quarantine.PoolRef {
+	p.Namespace = ""
+	return p
 }
 
 // live returns the live image of that name, or nil. The caller holds c.mu.

@@ -18,6 +18,9 @@ func (c *Ceph) Clone(ctx context.Context, p quarantine.PoolRef, src string, dst 
 }
 
 func (c *Ceph) clone(p quarantine.PoolRef, src, snap string, dst quarantine.PoolRef, dstName string) (*image, error) {
+	if dst.FSID != p.FSID {
+		return nil, fmt.Errorf("clone %s/%s to another cluster: %w", p, src, quarantine.ErrInvalid)
+	}
 	if err := c.known(dst); err != nil {
 		return nil, err
 	}
@@ -141,7 +144,7 @@ func (c *Ceph) ReadSealed(ctx context.Context, key quarantine.Key, extent func(o
 		return err
 	}
 	for _, b := range blocks {
-		if err := ctx.Err(); err != nil {
+		if err := ended(ctx); err != nil {
 			return err
 		}
 		if err := extent(b.offset, b.data); err != nil {

@@ -90,7 +90,7 @@ func (c *Ceph) cloudRemove(p quarantine.PoolRef, name string) error {
 	if img == nil {
 		return fmt.Errorf("remove %s/%s: %w", p, name, quarantine.ErrNotFound)
 	}
-	if g := c.guards[p]; g.On {
+	if g := c.guards[whole(p)]; g.On {
 		return c.moveToTrash(p, name, g.Expire)
 	}
 	if err := removable(img); err != nil {

@@ -2,6 +2,7 @@ package fakeceph
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"quarantine/internal/quarantine"
@@ -115,7 +116,7 @@ func (f *faults) leave(k Call) error {
 // call performs one act under the fake's lock, between its two hooks.
 func call[T any](ctx context.Context, c *Ceph, k Call, act func() (T, error)) (T, error) {
 	var zero T
-	if err := ctx.Err(); err != nil {
+	if err := ended(ctx); err != nil {
 		return zero, err
 	}
 	if err := c.faults.enter(k); err != nil {
@@ -133,6 +134,15 @@ func call[T any](ctx context.Context, c *Ceph, k Call, act func() (T, error)) (T
 		return zero, err
 	}
 	return v, nil
+}
+
+// ended returns the end of a context as the real adapter does: nothing may be
+// concluded from it.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", quarantine.ErrUnavailable, err)
+	}
+	return nil
 }
 
 // do is call for acts without a result.

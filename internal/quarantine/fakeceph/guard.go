@@ -10,7 +10,7 @@ import (
 // ReadGuard reads the pool's settings.
 func (c *Ceph) ReadGuard(ctx context.Context, p quarantine.PoolRef) (quarantine.GuardSetting, error) {
 	return call(ctx, c, Call{Verb: "ReadGuard", Pool: p}, func() (quarantine.GuardSetting, error) {
-		return c.guards[p], c.known(p)
+		return c.guards[whole(p)], c.known(p)
 	})
 }
 
@@ -23,7 +23,7 @@ func (c *Ceph) WriteGuard(ctx context.Context, p quarantine.PoolRef, s quarantin
 		if !s.On {
 			s = quarantine.GuardSetting{}
 		}
-		c.guards[p] = s
+		c.guards[whole(p)] = s
 		return nil
 	})
 }

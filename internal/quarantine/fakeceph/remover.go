@@ -41,6 +41,9 @@ func (r Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, 
 // until the last of them is gone.
 func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 	return do(ctx, r.c, Call{Verb: "Unseal", Key: key}, func() error {
+		if err := r.c.known(key.PoolRef()); err != nil {
+			return err
+		}
 		img := r.c.images[key]
 		if img == nil {
 			return nil
@@ -78,15 +81,18 @@ func (r Remover) Reopen(ctx context.Context, key quarantine.Key) error {
 // Remove removes a trash entry without force.
 func (r Remover) Remove(ctx context.Context, key quarantine.Key, progress quarantine.Progress) error {
 	return do(ctx, r.c, Call{Verb: "Remove", Key: key}, func() error {
+		if err := r.c.known(key.PoolRef()); err != nil {
+			return err
+		}
 		img := r.c.images[key]
 		if img == nil || img.trash == nil {
 			return nil
 		}
-		if err := removable(img); err != nil {
-			return fmt.Errorf("remove %s: %w", key, err)
-		}
 		if now := r.c.clock(); img.trash.until.After(now) {
 			return fmt.Errorf("remove %s: protected until %s: %w", key, img.trash.until.Format(time.RFC3339), quarantine.ErrRefused)
+		}
+		if err := removable(img); err != nil {
+			return fmt.Errorf("remove %s: %w", key, err)
 		}
 		r.c.destroy(img)
 		r.c.removals = append(r.c.removals, Removal{key, r.c.clock()})

@@ -1,0 +1,75 @@
+package ceph
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+
+	cephlab "quarantine/integration/ceph"
+	"quarantine/internal/quarantine"
+)
+
+// testTimeout is the operation timeout of connections of tests in which Ceph
+// does not hang: far beyond what a busy machine needs.
+const testTimeout = 60 * time.Second
+
+// testContext ends with the test, and before go test loses patience.
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// newPool makes a pool for the test.
+func newPool(t *testing.T, l *cephlab.Lab) quarantine.PoolRef {
+	t.Helper()
+	name, err := l.NewPool(testContext(t), "ceph")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return quarantine.PoolRef{FSID: l.FSID, Pool: name}
+}
+
+// connect connects with the service's key until the test ends.
+func connect(t *testing.T, l *cephlab.Lab, pools ...quarantine.PoolRef) *Cluster {
+	t.Helper()
+	return connectWithin(t, l, testTimeout, pools...)
+}
+
+func connectWithin(t *testing.T, l *cephlab.Lab, timeout time.Duration, pools ...quarantine.PoolRef) *Cluster {
+	t.Helper()
+	cfg := ClusterConfig{Name: "lab", Conf: l.Conf, User: cephlab.Quarantine, OpTimeout: timeout, Workers: 64}
+	for _, p := range pools {
+		cfg.Pools = append(cfg.Pools, quarantine.Pool{PoolRef: p, Cloud: "cloud", Guarded: true, Protect: 24 * time.Hour})
+	}
+	c, err := Connect(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// connectAs makes a plain connection of another user.
+func connectAs(t *testing.T, l *cephlab.Lab, user string) *rados.Conn {
+	t.Helper()
+	conn, err := rados.NewConnWithUser(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.ReadConfigFile(l.Conf); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Shutdown)
+	return conn
+}

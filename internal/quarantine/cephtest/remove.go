@@ -1,0 +1,162 @@
+package cephtest
+
+import (
+	"slices"
+	"strings"
+
+	"quarantine/internal/quarantine"
+)
+
+func (e *env) dependents(key quarantine.Key) []string {
+	e.Helper()
+	deps, err := e.Remover.Dependents(e.ctx, key)
+	e.ok(err)
+	return deps
+}
+
+// Clones of the image's snapshots, in any pool, and clients that have it open
+// are named; the service's own look is not one of them.
+func dependentsAreNamed(e *env) {
+	key := e.create(e.Pool, "disk")
+	if deps := e.dependents(key); len(deps) != 0 {
+		e.Errorf("%q depend on a lone image", deps)
+	}
+	e.seal(key)
+	e.ok(e.Cloud.CloudSnapshot(e.Pool, "disk", "snap"))
+	e.ok(e.Ceph.Clone(e.ctx, e.Pool, "disk", e.Other, "of-seal"))
+	_, err := e.Cloud.CloudClone(e.Pool, "disk", "snap", e.Namespace, "of-snap")
+	e.ok(err)
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "disk", day))
+	stop, err := e.Cloud.CloudWatch(key, "hypervisor")
+	e.ok(err)
+	deps := e.dependents(key)
+	for _, want := range []string{"clone " + e.Other.String() + "/of-seal", "clone " + e.Namespace.String() + "/of-snap"} {
+		if !slices.Contains(deps, want) {
+			e.Errorf("%q do not name %q", deps, want)
+		}
+	}
+	watchers := slices.DeleteFunc(slices.Clone(deps), func(d string) bool { return !strings.HasPrefix(d, "watcher ") })
+	if len(deps) != 3 || len(watchers) != 1 {
+		e.Errorf("%q depend on the image, want two clones and one watcher", deps)
+	}
+	stop()
+	// A clone that is in the trash itself still needs its parent.
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Other, "of-seal", day))
+	if deps := e.dependents(key); len(deps) != 2 || slices.ContainsFunc(deps, func(d string) bool { return strings.HasPrefix(d, "watcher ") }) {
+		e.Errorf("%q depend on the image, want two clones", deps)
+	}
+	_, err = e.Remover.Dependents(e.ctx, e.Pool.Key("0123456789ab"))
+	e.is(err, quarantine.ErrNotFound)
+}
+
+// The seal comes off by id, live or in the trash; one that is gone is success,
+// and so is an image that is gone.
+func unsealRepeats(e *env) {
+	key := e.trashed(e.Pool, "disk", day)
+	e.seal(key)
+	for range 2 {
+		e.ok(e.Remover.Unseal(e.ctx, key))
+		if e.info(key).Sealed {
+			e.Fatal("the image is still sealed")
+		}
+	}
+	e.ok(e.Remover.Unseal(e.ctx, e.Pool.Key("0123456789ab")))
+	// It can be sealed again, with what it holds then.
+	data := e.write(key, 0, 5*kib)
+	e.seal(key)
+	got, _ := e.sealed(key, size)
+	e.same(got, content(size, map[int64][]byte{0: data}))
+	// A snapshot of the cloud's stays.
+	other := e.create(e.Pool, "other")
+	e.ok(e.Cloud.CloudSnapshot(e.Pool, "other", "of-the-cloud"))
+	e.seal(other)
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "other", 0))
+	e.ok(e.Remover.Unseal(e.ctx, other))
+	e.is(e.Remover.Remove(e.ctx, other, nil), quarantine.ErrRefused)
+}
+
+// A protected entry is without protection afterwards, and nothing else of it
+// changed; an act that was cut short between its two moves is finished.
+func reopenTakesProtectionOff(e *env) {
+	key := e.trashed(e.Pool, "disk", day)
+	for range 2 {
+		e.ok(e.Remover.Reopen(e.ctx, key))
+		if entry := e.entry(key); entry.ProtectedUntil.After(e.Clock()) {
+			e.Errorf("the entry is still protected until %s", entry.ProtectedUntil)
+		}
+	}
+	if live := e.live(e.Pool); len(live) != 0 {
+		e.Errorf("there is %v now", live)
+	}
+	half := e.trashed(e.Pool, "half", day)
+	e.ok(e.Ceph.RestoreFromTrash(e.ctx, half, half.ReservedName()))
+	e.ok(e.Remover.Reopen(e.ctx, half))
+	if entry := e.entry(half); entry.ProtectedUntil.After(e.Clock()) {
+		e.Errorf("the entry is still protected until %s", entry.ProtectedUntil)
+	}
+	// A sealed one too: the seal stays on.
+	sealed := e.trashed(e.Pool, "sealed", day)
+	e.seal(sealed)
+	e.ok(e.Remover.Reopen(e.ctx, sealed))
+	if !e.info(sealed).Sealed {
+		e.Error("the seal is gone")
+	}
+	// Neither in the trash nor under its reserved name.
+	e.is(e.Remover.Reopen(e.ctx, e.Pool.Key("0123456789ab")), quarantine.ErrNotFound)
+	e.is(e.Remover.Reopen(e.ctx, e.create(e.Pool, "live")), quarantine.ErrNotFound)
+	if _, ok := e.live(e.Pool)["live"]; !ok {
+		e.Error("a live image was moved")
+	}
+}
+
+// A removal keeps to Ceph's own refusals: protected, sealed, in use, cloned.
+// One that is gone is success.
+func removeKeepsRefusals(e *env) {
+	key := e.trashed(e.Pool, "disk", day)
+	data := e.write(key, 0, 5*kib)
+	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrRefused) // protected
+	e.ok(e.Remover.Reopen(e.ctx, key))
+	e.seal(key)
+	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrRefused) // sealed
+	if err := e.Cloud.CloudForceRemove(key); err == nil {
+		e.Fatal("a sealed image was forced out")
+	}
+	// The refusals left all as it was.
+	got, _ := e.sealed(key, size)
+	e.same(got, content(size, map[int64][]byte{0: data}))
+	e.ok(e.Remover.Unseal(e.ctx, key))
+	stop, err := e.Cloud.CloudWatch(key, "hypervisor")
+	e.ok(err)
+	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrBusy)
+	e.entry(key)
+	stop()
+	for range 2 {
+		e.ok(e.Remover.Remove(e.ctx, key, nil))
+		if e.inTrash(key) {
+			e.Error("a removed entry is still listed")
+		}
+		_, err = e.Ceph.OpenImage(e.ctx, key)
+		e.is(err, quarantine.ErrNotFound)
+	}
+	e.is(e.Remover.Reopen(e.ctx, key), quarantine.ErrNotFound)
+
+	// A seal with a clone goes off its name, and holds until the clone is gone.
+	parent := e.create(e.Pool, "parent")
+	e.write(parent, 0, 5*kib)
+	e.seal(parent)
+	e.ok(e.Ceph.Clone(e.ctx, e.Pool, "parent", e.Pool, "clone"))
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "parent", 0))
+	e.ok(e.Remover.Unseal(e.ctx, parent))
+	if e.info(parent).Sealed {
+		e.Error("a seal with a clone is still under its name")
+	}
+	e.is(e.Remover.Remove(e.ctx, parent, nil), quarantine.ErrRefused)
+	e.ok(e.Ceph.Flatten(e.ctx, e.Pool, "clone", nil))
+	e.ok(e.Remover.Remove(e.ctx, parent, nil))
+	// What is live is not removed.
+	live := e.create(e.Pool, "live")
+	e.ok(e.Remover.Remove(e.ctx, live, nil))
+	if e.live(e.Pool)["live"] != live.ImageID {
+		e.Error("a live image was removed")
+	}
+}
