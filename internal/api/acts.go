@@ -9,17 +9,17 @@ import (
 )
 
 type holdInput struct {
-	diskPath
+	ID   string `path:"id"`
 	Body wire.HoldRequest
 }
 
 type extendInput struct {
-	diskPath
+	ID   string `path:"id"`
 	Body wire.ExtendRequest
 }
 
 type reasonInput struct {
-	diskPath
+	ID   string `path:"id"`
 	Body wire.ReasonRequest
 }
 

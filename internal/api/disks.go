@@ -10,7 +10,8 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// diskPath names a disk.
+// diskPath names a disk. huma does not look into an embedded struct whose name
+// is not exported, so the inputs that have more than this repeat the field.
 type diskPath struct {
 	ID string `path:"id" doc:"the disk's id, or the beginning of it (4 digits or more) where no other disk's begins so"`
 }

@@ -30,7 +30,8 @@ func (s *Server) humaConfig() huma.Config {
 				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer"}},
 			},
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		// "json" is what huma makes of application/problem+json.
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
 		// A misspelt filter would list everything, a misspelt dry_run record.
 		RejectUnknownQueryParameters: true,

@@ -12,7 +12,7 @@ import (
 )
 
 type restoreInput struct {
-	diskPath
+	ID   string `path:"id"`
 	Body wire.RestoreRequest
 }
 
