@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -69,10 +70,10 @@ func (a *app) client() (*client.Client, error) {
 		Server: a.firstOf(a.server, "QUARANTINE_SERVER", defaultServer), Token: token,
 		CAFile: a.caFile, AnswerTimeout: a.timeout,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	if errors.Is(err, quarantine.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return c, nil
+	return c, err
 }
 
 func (a *app) token() (string, error) {

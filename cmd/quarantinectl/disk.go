@@ -13,20 +13,10 @@ const idLength = 16
 
 // checkID refuses what cannot be the id of a disk, or the beginning of one.
 func checkID(id string) error {
-	if id == "" || len(id) > idLength || strings.Trim(id, "0123456789abcdef") != "" {
+	if id == "" || len(id) > idLength || strings.Trim(strings.ToLower(id), "0123456789abcdef") != "" {
 		return hint(fmt.Errorf("%w: %q is no id of a disk: %d hex digits, or the first of them", errUsage, id, idLength), "quarantinectl list")
 	}
 	return nil
-}
-
-// fullID is the id that begins so. Acts get a full id only, so that a disk
-// that comes meanwhile cannot be meant instead.
-func fullID(ctx context.Context, c *client.Client, id string) (string, error) {
-	if err := checkID(id); err != nil || len(id) == idLength {
-		return id, err
-	}
-	d, err := c.Disk(ctx, id)
-	return d.ID, err
 }
 
 // look fetches the disk that begins so.

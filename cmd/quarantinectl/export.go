@@ -55,7 +55,7 @@ func (a *app) exportFile(ctx context.Context, c *client.Client, id, path string,
 	if err := mayWrite(path, overwrite); err != nil {
 		return err
 	}
-	id, err = fullID(ctx, c, id)
+	d, err := look(ctx, c, id)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *app) exportFile(ctx context.Context, c *client.Client, id, path string,
 			err = errors.Join(err, os.Remove(partial))
 		}
 	}()
-	e, err := a.export(ctx, c, id, r, &fileBytes{f: f})
+	e, err := a.export(ctx, c, d.ID, r, &fileBytes{f: f})
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return err
@@ -91,11 +91,11 @@ func (a *app) exportStream(ctx context.Context, c *client.Client, id string, r w
 	if a.screen.stdout {
 		return hint(fmt.Errorf("%w: standard output is a terminal, which is no place for a disk", errUsage), "name a file, or write to a pipe")
 	}
-	id, err := fullID(ctx, c, id)
+	d, err := look(ctx, c, id)
 	if err != nil {
 		return err
 	}
-	e, err := a.export(ctx, c, id, r, &streamBytes{w: a.stdout})
+	e, err := a.export(ctx, c, d.ID, r, &streamBytes{w: a.stdout})
 	if err != nil {
 		return err
 	}

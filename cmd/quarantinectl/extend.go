@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,20 +26,16 @@ earlier one is refused (4).
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		r := wire.ExtendRequest{Reason: reason}
-		id := args[0]
-		var err error
-		if until != "" {
-			if r.Until, err = parseTime(until); err != nil {
-				return err
-			}
-			id, err = fullID(ctx, c, id)
-		} else {
-			id, r.Until, err = a.later(ctx, c, id, by)
+		err := checkID(args[0])
+		if err == nil && until != "" {
+			r.Until, err = parseTime(until)
+		} else if err == nil {
+			r.Until, err = a.later(ctx, c, args[0], by)
 		}
 		if err != nil {
 			return err
 		}
-		d, err := c.Extend(ctx, id, r)
+		d, err := c.Extend(ctx, args[0], r)
 		if err != nil {
 			return err
 		}
@@ -55,18 +50,18 @@ earlier one is refused (4).
 }
 
 // later is the disk's date, or now where that has passed, and the duration.
-func (a *app) later(ctx context.Context, c *client.Client, id, by string) (string, time.Time, error) {
+func (a *app) later(ctx context.Context, c *client.Client, id, by string) (time.Time, error) {
 	d, err := parseDuration(by)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("--by: %w", err)
+		return time.Time{}, err
 	}
-	disk, err := look(ctx, c, id)
+	disk, err := c.Disk(ctx, id)
 	if err != nil {
-		return "", time.Time{}, err
+		return time.Time{}, err
 	}
 	from := disk.RetainUntil
 	if now := a.clock().UTC().Truncate(time.Second); from.Before(now) {
 		from = now
 	}
-	return disk.ID, from.Add(d), nil
+	return from.Add(d), nil
 }

@@ -22,11 +22,10 @@ success and changes nothing.
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeDisk,
 		RunE: a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			id, err := fullID(ctx, c, args[0])
-			if err != nil {
+			if err := checkID(args[0]); err != nil {
 				return err
 			}
-			d, err := c.Hold(ctx, id, r)
+			d, err := c.Hold(ctx, args[0], r)
 			if err != nil {
 				return err
 			}

@@ -29,8 +29,8 @@ func listCommand(a *app) *cobra.Command {
 		Short: "List the disks that filters select",
 		Long: `List the disks that filters select, all of which must be true. Of the times a
 date is the beginning of that day in UTC. No disk is an empty list and no
-error.
-` + exitHelp(exitDone, exitFailed, exitUsage, exitUnreachable),
+error; not found (3) is a pool that the daemon does not know.
+` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitUnreachable),
 		Example: `  # Who had the address on that Tuesday?
   quarantinectl list --address 192.0.2.7 --from 2026-11-17 --to 2026-11-18
   quarantinectl list --state quarantined,expiring --held --sort retain_until
@@ -42,7 +42,10 @@ error.
 		if err := f.check(cmd.Flags().Changed("held")); err != nil {
 			return err
 		}
-		return a.list(ctx, c, f)
+		if err := a.list(ctx, c, f); err != nil {
+			return noPool(err)
+		}
+		return nil
 	})
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.states, "state", nil, "`states`, with commas between")
@@ -53,7 +56,7 @@ error.
 	flags.StringVar(&f.query.VM, "vm", "", "`name` or id of the VM, also of one that a volume was attached to")
 	flags.StringVar(&f.query.Address, "address", "", "`IP` or MAC that the VM had")
 	flags.StringVar(&f.query.CaseID, "case", "", "`id` of the case of an open hold")
-	flags.StringVar(&f.query.Name, "name", "", "`name` of the image, or its beginning before one of _ . - @")
+	flags.StringVar(&f.query.NamePrefix, "name", "", "`name` of the image, or its beginning before one of _ . - @")
 	flags.BoolVar(&f.held, "held", false, "only disks with an open hold; --held=false: without")
 	flags.BoolVar(&f.query.Unexplained, "unexplained", false, "only disks that no event says anything about")
 	flags.StringVar(&f.from, "from", "", "deleted at this `time` or later")

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
@@ -28,7 +31,7 @@ func (a *app) print(v any, table func(w *page)) error {
 	default:
 		b, err := encodeJSON(v)
 		if err == nil && a.output == outputYAML {
-			b, err = yaml.JSONToYAML(b)
+			b, err = encodeYAML(b)
 		}
 		if err != nil {
 			return fmt.Errorf("encode the answer: %w", err)
@@ -47,6 +50,26 @@ func encodeJSON(v any) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// encodeYAML translates JSON, with the same names in the same order.
+func encodeYAML(b []byte) ([]byte, error) {
+	var v any
+	if err := yaml.UnmarshalWithOptions(b, &v, yaml.UseOrderedMap()); err != nil {
+		return nil, err
+	}
+	return yaml.MarshalWithOptions(v, yaml.IndentSequence(true), yaml.CustomMarshaler(encodeString))
+}
+
+// encodeString quotes what the library does not and should: what a terminal
+// would obey, and what others read as a number, such as the id 1234e5678.
+func encodeString(s string) ([]byte, error) {
+	_, notNumber := strconv.ParseFloat(s, 64)
+	first, _ := utf8.DecodeRuneInString(s)
+	if unicode.IsLetter(first) && notNumber != nil && printable(s) == s {
+		return yaml.Marshal(s)
+	}
+	return json.Marshal(s)
 }
 
 func write(w io.Writer, b []byte) error {

@@ -27,7 +27,11 @@ func (p *page) paragraph(indent, text string) {
 }
 
 func (p *page) broken(indent int, s string) []string {
-	return strings.Split(strings.TrimRight(text.WrapSoft(printable(s), max(p.width-indent, minFlexible)), " "), "\n")
+	lines := strings.Split(text.WrapSoft(printable(s), max(p.width-indent, minWrap)), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " ")
+	}
+	return lines
 }
 
 // fit says what happens to a column on a terminal that is too narrow.
@@ -49,8 +53,9 @@ type column struct {
 }
 
 const (
-	gap         = 2
-	minFlexible = 12
+	gap     = 2
+	minCut  = 16
+	minWrap = 24
 )
 
 // grid writes rows below titles, as wide as the page.
@@ -104,10 +109,13 @@ func layOut(columns []column, rows [][]string, width int) (widths []int, shown [
 		}
 	}
 	least := func(i int) int {
-		if columns[i].fit == whole {
-			return widths[i] + gap
+		switch columns[i].fit {
+		case cut:
+			return min(widths[i], minCut) + gap
+		case wrap:
+			return min(widths[i], minWrap) + gap
 		}
-		return min(widths[i], minFlexible) + gap
+		return widths[i] + gap
 	}
 	room := width + gap // there is no gap after the last
 	for i, c := range columns {

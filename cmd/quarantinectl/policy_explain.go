@@ -21,11 +21,10 @@ today, rule by rule. A change of the policy never shortens what was promised.
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeDisk,
 		RunE: a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			id, err := fullID(ctx, c, args[0])
-			if err != nil {
+			if err := checkID(args[0]); err != nil {
 				return err
 			}
-			x, err := c.Explain(ctx, id)
+			x, err := c.Explain(ctx, args[0])
 			if err != nil {
 				return err
 			}

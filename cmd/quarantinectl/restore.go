@@ -33,22 +33,16 @@ old pool. It asks first.
 		ValidArgsFunction: a.completeDisk,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-		id := args[0]
-		var err error
-		if r.InPlace {
-			var d wire.Disk
-			d, err = a.confirmDisk(ctx, c, id, yes, "Give it back in place? It leaves quarantine.")
-			id = d.ID
-		} else {
-			if r.Pool, r.Namespace, r.Name, err = parseImage(to); err != nil {
-				return err
-			}
-			id, err = fullID(ctx, c, id)
+		err := checkID(args[0])
+		if err == nil && r.InPlace {
+			_, err = a.confirmDisk(ctx, c, args[0], yes, "Give it back in place? It leaves quarantine.")
+		} else if err == nil {
+			r.Pool, r.Namespace, r.Name, err = parseImage(to)
 		}
 		if err != nil {
 			return err
 		}
-		return a.restore(ctx, c, id, r)
+		return a.restore(ctx, c, args[0], r)
 	})
 	cmd.Flags().StringVar(&to, "to", "", "the clone's `image`: NAME, POOL/NAME or POOL/NAMESPACE/NAME")
 	cmd.Flags().BoolVar(&r.Flatten, "flatten", false, "make the clone independent of the disk")

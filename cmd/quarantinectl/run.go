@@ -70,23 +70,21 @@ func reportTable(p *page, rep quarantine.Report) {
 	var bytes int64
 	for _, it := range rep.Items {
 		result := it.Reason
-		if it.Error != "" {
-			result = "failed: " + it.Error
-			if it.Reason != "" {
-				result += " (" + it.Reason + ")"
-			}
-		} else if it.Act == "purge" {
+		switch {
+		case it.Error != "":
+			result = "failed: " + beside(it.Error, it.Reason)
+		case it.Act == "purge":
 			bytes += it.Bytes
 		}
-		freed := ""
+		room := ""
 		if it.Bytes > 0 {
-			freed = size(it.Bytes)
+			room = size(it.Bytes)
 		}
-		rows = append(rows, []string{it.Act, either(it.Disk), either(it.Name, it.Pool), freed, result})
+		rows = append(rows, []string{it.Act, either(it.Disk), either(it.Name, it.Pool), room, result})
 	}
-	would := ""
+	would, freed := "", " freed"
 	if rep.DryRun {
-		would = "would do "
+		would, freed = "would do ", " to free"
 	}
 	if len(rows) == 0 {
 		p.line("%s: %snothing", rep.Job, would)
@@ -95,7 +93,7 @@ func reportTable(p *page, rep quarantine.Report) {
 	p.grid([]column{{title: "ACT"}, {title: "DISK"}, {title: "NAME", fit: cut}, {title: "SIZE", right: true, extra: true}, {title: "RESULT", fit: wrap}}, rows)
 	line := fmt.Sprintf("%s: %s%d acts, %d failed", rep.Job, would, len(rep.Items), rep.Failed())
 	if bytes > 0 {
-		line += ", " + size(bytes) + " freed"
+		line += ", " + size(bytes) + freed
 	}
 	p.line("%s", line)
 }

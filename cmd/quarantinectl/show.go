@@ -48,6 +48,10 @@ func showDisk(p *page, d wire.DiskDetail) {
 	if d.CustodyFault != "" {
 		p.paragraph("  ", "THESE ENTRIES ARE NOT TO BE TRUSTED: "+d.CustodyFault)
 	}
+	if len(d.Custody) == 0 {
+		p.line("  no entry")
+		return
+	}
 	p.grid([]column{{title: "  AT (UTC)"}, {title: "ACT"}, {title: "OUTCOME"}, {title: "BY", fit: cut}, {title: "REASON", fit: wrap}}, custodyRows(d.Custody))
 }
 
@@ -126,7 +130,8 @@ func showImage(p *page, d wire.Disk) {
 	p.line("")
 	p.line("image")
 	p.field("name", d.OriginalName)
-	p.field("place", poolOf(d)+"/"+d.ImageID, "of cluster", d.Cluster)
+	p.field("place", poolOf(d)+"/"+d.ImageID)
+	p.field("cluster", d.Cluster)
 	p.field("role", d.Role)
 	p.field("size", size(d.SizeBytes)+",", used)
 	p.field("captured", d.Capture+",", sealed)

@@ -51,7 +51,8 @@ func New(c Config) (*Client, error) {
 	u, err := url.Parse(c.Server)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the server's URL: %w: %w", quarantine.ErrInvalid, err)
+		// The error has the URL in it, perhaps with a password.
+		return nil, fmt.Errorf("the server's URL is %w: write it as http://127.0.0.1:8840", quarantine.ErrInvalid)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("the server's URL %q is %w: write it as http://127.0.0.1:8840", u.Redacted(), quarantine.ErrInvalid)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":

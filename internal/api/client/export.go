@@ -33,7 +33,7 @@ func (c *Client) Export(ctx context.Context, id string, r wire.ReasonRequest, si
 		var err error
 		sum, err = wire.ReadExport(body, sink.Begin, sink.Extent)
 		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("export disk %s: %w", id, context.Cause(ctx))
+			return fmt.Errorf("export disk %s: stopped before its end: %w", id, ctx.Err())
 		}
 		if err != nil {
 			return fmt.Errorf("export disk %s: %w", id, err)

@@ -26,8 +26,10 @@ type Query struct {
 	VM      string // name or id
 	Address string // IP or MAC
 	CaseID  string // of an open hold
-	Name    string // of the image, or its beginning up to one of "_.-@"
-	Held    *bool
+	// Name is an image's exact name, NamePrefix its beginning up to one of
+	// "_.-@" or its end.
+	Name, NamePrefix string
+	Held             *bool
 	// Unexplained selects the disks that no event says anything about.
 	Unexplained bool
 	// From is inclusive and To exclusive: when the disk was deleted.
@@ -57,6 +59,7 @@ func (q Query) values() url.Values {
 	set("address", q.Address)
 	set("case", q.CaseID)
 	set("name", q.Name)
+	set("name_prefix", q.NamePrefix)
 	set("sort", q.Sort)
 	if q.Held != nil {
 		set("held", strconv.FormatBool(*q.Held))

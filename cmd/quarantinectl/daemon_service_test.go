@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
+	"quarantine/internal/quarantine"
+)
+
+func guardStatuses() []quarantine.GuardStatus {
+	const decade = 10 * 365 * 24 * time.Hour
+	on := quarantine.GuardSetting{On: true, Expire: decade}
+	return []quarantine.GuardStatus{
+		{Pool: quarantine.Pool{PoolRef: quarantine.PoolRef{FSID: fsid, Pool: "vms"}, Cluster: "main", Cloud: "prod", Guarded: true, Protect: decade},
+			Setting: on, CheckedAt: at("2026-11-20T07:55:00Z"), CanaryAt: at("2026-11-20T07:55:00Z")},
+		{Pool: quarantine.Pool{PoolRef: quarantine.PoolRef{FSID: fsid, Pool: "volumes"}, Cluster: "main", Cloud: "prod", Guarded: true, Protect: decade},
+			CheckedAt: at("2026-11-20T07:55:00Z"), Fault: "rbd_move_to_trash_on_remove is not set on the pool: deleted disks are gone at once", Hint: "quarantinectl ceph guard on volumes"},
+		{Pool: quarantine.Pool{PoolRef: quarantine.PoolRef{FSID: fsid, Pool: "scratch"}, Cluster: "main", Cloud: "prod", Protect: decade}},
+	}
+}
+
+func guardOf(pool string) (quarantine.GuardStatus, error) {
+	for _, g := range guardStatuses() {
+		if g.Pool.PoolRef.String() == pool {
+			return g, nil
+		}
+	}
+	return quarantine.GuardStatus{}, fmt.Errorf("pool %q is not in the configuration: %w", pool, quarantine.ErrNotFound)
+}
+
+func showGuard(w http.ResponseWriter, r *http.Request) {
+	if pool := r.URL.Query().Get("pool"); pool != "" {
+		reply(w)(guardOf(pool))
+		return
+	}
+	reply(w)(guardStatuses(), nil)
+}
+
+// setGuard switches the guard; that of volumes does not hold afterwards.
+func setGuard(w http.ResponseWriter, r *http.Request) {
+	g, err := guardOf(r.URL.Query().Get("pool"))
+	var in wire.GuardRequest
+	if err == nil {
+		err = decode(r, &in)
+	}
+	g.Setting = quarantine.GuardSetting{On: in.On}
+	switch {
+	case !in.On:
+		g.Fault, g.Hint = "rbd_move_to_trash_on_remove is not set on the pool: deleted disks are gone at once", "quarantinectl ceph guard on "+g.Pool.PoolRef.String()
+	case g.Pool.Pool == "volumes":
+		g.Fault = "the canary was removed and is not in the trash: the guard does not work although its option is set"
+	}
+	reply(w)(g, err)
+}
+
+// runJob: collect expires one disk and fails at another, reconcile has nothing
+// to do, guard is running already. A confirmed clock stops collect.
+func runJob(w http.ResponseWriter, r *http.Request) {
+	var in wire.JobRequest
+	if err := decode(r, &in); err != nil {
+		refuse(w, wire.ProblemOf(err))
+		return
+	}
+	rep := quarantine.Report{Job: r.PathValue("job"), DryRun: in.DryRun, Actor: "ops", StartedAt: at("2026-11-20T08:00:00Z"), EndedAt: at("2026-11-20T08:00:01Z"), Items: []quarantine.ReportItem{}}
+	switch rep.Job {
+	case quarantine.JobCollect:
+		rep.Items = []quarantine.ReportItem{
+			{Disk: webID, Pool: "vms", Name: "7e4d3a52-90c1-4d7a-8a55-0de5b1f6a9c3_disk", Act: "expire", Reason: "its time was over on 2026-11-19T14:05:02Z"},
+			{Disk: strayID, Pool: "vms/ns1", Name: "tmp-\x1b[31mbuild", Act: "purge", Bytes: 4 << 20},
+		}
+		if !in.DryRun {
+			rep.Items = append(rep.Items, quarantine.ReportItem{Disk: dataID, Pool: "volumes", Name: "volume-0d9c8b7a", Act: "purge", Bytes: 1536 << 20, Error: "unseal: busy: 1 watcher"})
+		}
+		if in.ConfirmClock {
+			rep.Stopped = "the policy on disk does not load"
+		}
+	case quarantine.JobGuard:
+		refuse(w, wire.ProblemOf(fmt.Errorf("job guard is running already: %w", quarantine.ErrBusy)))
+		return
+	}
+	reply(w)(rep, nil)
+}
+
+func rebuilt() quarantine.Report {
+	return quarantine.Report{Job: "rebuild", Actor: "boss", StartedAt: at("2026-11-20T08:00:00Z"), EndedAt: at("2026-11-20T08:00:05Z"),
+		Items: []quarantine.ReportItem{{Disk: webID, Pool: "vms", Name: "7e4d3a52-90c1-4d7a-8a55-0de5b1f6a9c3_disk", Act: "adopt", Reason: "from its record"}}}
+}
+
+func explainDisk(w http.ResponseWriter, r *http.Request) {
+	d, err := find(r.PathValue("id"))
+	reply(w)(wire.Explanation{
+		Disk:     d.Disk,
+		Recorded: quarantine.Decision{Retain: 14 * 24 * time.Hour, Rule: "default", PolicyHash: "c0ffee", Reason: "no rule matched; default of default.yaml"},
+		Now: quarantine.Decision{Retain: 90 * 24 * time.Hour, Rule: "watched", PolicyHash: "decaf0", Reason: `rule "watched" of watched.yaml: in_cidr(addresses[0], "192.0.2.0/24")`,
+			Hold: &quarantine.PolicyHold{CaseID: "CERT-17", Reason: "under investigation"}},
+		Trace: []policy.RuleTrace{
+			{Rule: "short-lived", File: "default.yaml", Match: "lifetime < duration(\"1h\")", Retain: "3d", Outcome: policy.Failed, Error: "no such key: created"},
+			{Rule: "watched", File: "watched.yaml", Match: `in_cidr(addresses[0], "192.0.2.0/24")`, Retain: "90d", Outcome: policy.Matched},
+			{Rule: "default", File: "default.yaml", Retain: "14d", Outcome: policy.NotTried},
+		},
+	}, err)
+}
+
+func status() wire.Status {
+	return wire.Status{
+		Version: "1.2.3", StartedAt: at("2026-11-17T00:00:00Z"), Now: at("2026-11-20T08:00:30Z"), Ready: false,
+		Reasons: []string{"notifications of prod: not connected"},
+		Totals: []quarantine.Total{
+			{PoolRef: quarantine.PoolRef{FSID: fsid, Pool: "vms"}, State: quarantine.Quarantined, Disks: 41, Bytes: 410 << 30, Used: 55 << 30},
+			{PoolRef: quarantine.PoolRef{FSID: fsid, Pool: "volumes"}, State: quarantine.Quarantined, Disks: 1, Bytes: 1536 << 20},
+		},
+		Guards:    guardStatuses(),
+		Jobs:      []quarantine.LastRun{{Job: quarantine.JobCollect, StartedAt: at("2026-11-20T07:00:00Z"), EndedAt: at("2026-11-20T07:00:09Z"), LastSuccess: at("2026-11-20T07:00:09Z"), Acts: 12}},
+		Policy:    wire.PolicyStatus{Digest: "c0ffee00c0ffee00c0ffee00c0ffee00"},
+		Listeners: []wire.Connection{{Name: "prod"}},
+		Watches:   []wire.Connection{{Name: "vms", Up: true}},
+	}
+}
+
+func doctorFindings() []quarantine.Finding {
+	return []quarantine.Finding{
+		{Severity: quarantine.SeverityOK, Subject: "cluster main", Problem: "HEALTH_OK"},
+		{Severity: quarantine.SeverityFault, Subject: "pool volumes", Problem: "rbd_move_to_trash_on_remove is not set on the pool: deleted disks are gone at once", Hint: "quarantinectl ceph guard on volumes"},
+		{Severity: quarantine.SeverityWarn, Subject: "ceph keys", Problem: "not checked: no audit key is configured", Hint: "ceph auth ls -f json | quarantinectl doctor --ceph-auth -"},
+	}
+}
