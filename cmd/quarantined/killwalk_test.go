@@ -72,7 +72,7 @@ func acts() []act {
 		{"expire", func(s *site, p *process) {
 			capture(s, p)
 			s.shiftClock(11 * day)
-		}, collect, []quarantine.State{e}},
+		}, collect, []quarantine.State{q, e}},
 		{"purge", expired, collect, []quarantine.State{pu, e}},
 	}
 }
