@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,15 +65,16 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // fail notes why the request failed, for the log and the metrics.
 func (x *exchange) fail(p *wire.Problem) { x.failure, x.failed = p.Error(), p.Status }
 
-// clientGone is the status, in log and metrics, of requests whose client went
-// away before the end of the answer; no client ever sees it.
+// clientGone is the status, in log and metrics, of requests that failed because
+// their client went away (or the service stopped) before the end of the answer;
+// no client ever sees it.
 const clientGone = 499
 
 // abort cuts the connection after the answer has begun: there is no other way
 // to tell the client that it is not whole.
-func (x *exchange) abort(ctx context.Context, err error) {
+func (x *exchange) abort(err error) {
 	x.fail(problemOf(err))
-	if ctx.Err() != nil || errors.Is(err, errClientGone) {
+	if errors.Is(err, errClientGone) {
 		x.failed = clientGone
 	}
 	panic(http.ErrAbortHandler)
@@ -84,25 +86,23 @@ func (x *exchange) abort(ctx context.Context, err error) {
 func (s *Server) finish(x *exchange) {
 	p := recover()
 	cut := false
+	bug := false
 	var attrs []slog.Attr
 	switch err, _ := p.(error); {
 	case p == nil:
 	case errors.Is(err, http.ErrAbortHandler):
 		cut = true
 	default:
-		cut = x.status != 0
+		bug, cut = true, x.status != 0
 		if !cut {
 			x.refuse(wire.NewProblem(http.StatusInternalServerError, wire.CodeInternal, "the service failed; its log says why"))
 		}
 		x.failure, x.failed = fmt.Sprintf("panic: %v", p), http.StatusInternalServerError
 		attrs = append(attrs, slog.String("stack", string(debug.Stack())))
 	}
-	status := x.status
-	if x.failed != 0 {
-		status = x.failed
-	}
-	if status == 0 {
-		status = http.StatusOK
+	status := cmp.Or(x.failed, x.status, http.StatusOK)
+	if status >= http.StatusInternalServerError && !bug && x.request.Context().Err() != nil {
+		status = clientGone
 	}
 	if x.failure != "" {
 		level := slog.LevelWarn

@@ -57,7 +57,7 @@ func (s *Server) exportDisk(ctx context.Context, in *reasonInput) (*huma.StreamR
 		case x.status == 0:
 			x.refuse(problemOf(err))
 		default:
-			x.abort(ctx, err)
+			x.abort(err)
 		}
 	}}, nil
 }
