@@ -1,0 +1,153 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"quarantine/internal/api/client"
+	"quarantine/internal/api/wire"
+	"quarantine/internal/quarantine"
+)
+
+// serve starts a server with one answer, and a client of it.
+func serve(t *testing.T, h http.HandlerFunc, edit ...func(*client.Config)) *client.Client {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return dial(t, srv.URL, edit...)
+}
+
+func dial(t *testing.T, url string, edit ...func(*client.Config)) *client.Client {
+	t.Helper()
+	cfg := client.Config{Server: url, Token: "secret"}
+	for _, e := range edit {
+		e(&cfg)
+	}
+	c, err := client.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// answer is a handler that answers so.
+func answer(status int, media, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", media)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// hold is a request that changes something.
+func hold(ctx context.Context, c *client.Client) error {
+	_, err := c.Hold(ctx, "3fa1c09be2d47a55", wire.HoldRequest{CaseID: "C", Reason: "r"})
+	return err
+}
+
+// Each method asks its route, with the token and its body, and reads the answer.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	const id = "3fa1c09be2d47a55"
+	for name, c := range map[string]struct {
+		call func(ctx context.Context, c *client.Client) error
+		want string // method, path and query, body
+	}{
+		"disk":    {func(ctx context.Context, c *client.Client) error { _, err := c.Disk(ctx, "3fa1"); return err }, "GET /v1/disks/3fa1"},
+		"explain": {func(ctx context.Context, c *client.Client) error { _, err := c.Explain(ctx, id); return err }, "GET /v1/disks/" + id + "/explain"},
+		"hold":    {hold, "POST /v1/disks/" + id + `/hold {"case_id":"C","reason":"r"}`},
+		"release": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Release(ctx, id, wire.HoldRequest{CaseID: "C", Reason: "r"})
+			return err
+		}, "POST /v1/disks/" + id + `/release {"case_id":"C","reason":"r"}`},
+		"extend": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Extend(ctx, id, wire.ExtendRequest{Until: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), Reason: "r"})
+			return err
+		}, "POST /v1/disks/" + id + `/extend {"until":"2027-01-02T03:04:05Z","reason":"r"}`},
+		"purge": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Purge(ctx, id, wire.ReasonRequest{Reason: "r"})
+			return err
+		}, "POST /v1/disks/" + id + `/purge {"reason":"r"}`},
+		"guard": {func(ctx context.Context, c *client.Client) error { _, err := c.Guard(ctx, "vms/ns"); return err }, "GET /v1/guard?pool=vms%2Fns"},
+		"set guard": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.SetGuard(ctx, "main:vms", wire.GuardRequest{On: true})
+			return err
+		}, `PUT /v1/guard?pool=main%3Avms {"on":true}`},
+		"job": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.RunJob(ctx, "collect", wire.JobRequest{DryRun: true})
+			return err
+		}, `POST /v1/jobs/collect {"dry_run":true}`},
+		"status":  {func(ctx context.Context, c *client.Client) error { _, err := c.Status(ctx); return err }, "GET /v1/status"},
+		"rebuild": {func(ctx context.Context, c *client.Client) error { _, err := c.RebuildCatalog(ctx); return err }, "POST /v1/catalog/rebuild"},
+		"custody": {func(ctx context.Context, c *client.Client) error { return c.VerifyCustody(ctx) }, "POST /v1/custody/verify"},
+		"hook": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Hook(ctx, "generic", "htc", true, []byte("<raw>"))
+			return err
+		}, "POST /v1/hooks/generic?cloud=htc&dry_run=true <raw>"},
+		"an id with a slash": {func(ctx context.Context, c *client.Client) error { _, err := c.Disk(ctx, "a/../b"); return err }, "GET /v1/disks/a%2F..%2Fb"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got, auth string
+			cl := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				got, auth = strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+string(body)), r.Header.Get("Authorization")
+				answer(http.StatusOK, "application/json", "{}")(w, r)
+			})
+			if err := c.call(t.Context(), cl); err != nil {
+				t.Error(err)
+			}
+			if got != c.want || auth != "Bearer secret" {
+				t.Errorf("asked %q with %q, want %q", got, auth, c.want)
+			}
+		})
+	}
+}
+
+// The lists are read as such, and a path before the API's is kept.
+func TestListsBehindAPath(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /q/v1/guard", answer(http.StatusOK, "application/json", `[{"fault":"off"}]`))
+	mux.HandleFunc("GET /q/v1/doctor", answer(http.StatusOK, "application/json; charset=utf-8", `[{"severity":"fault","subject":"s","problem":"p"}]`))
+	c := serve(t, mux.ServeHTTP, func(cfg *client.Config) { cfg.Server += "/q/" })
+	if guards, err := c.Guards(t.Context()); err != nil || len(guards) != 1 || guards[0].Fault != "off" {
+		t.Errorf("guards: %+v, %v", guards, err)
+	}
+	if found, err := c.Doctor(t.Context()); err != nil || len(found) != 1 || found[0].Severity != quarantine.SeverityFault {
+		t.Errorf("doctor: %+v, %v", found, err)
+	}
+}
+
+// An act without an id would be another route: it is not sent.
+func TestEmptyID(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked %s", r.URL) })
+	if _, err := c.Disk(t.Context(), ""); !errors.Is(err, quarantine.ErrInvalid) {
+		t.Errorf("disk: %v", err)
+	}
+	if _, err := c.Restore(t.Context(), "", wire.RestoreRequest{}, nil); !errors.Is(err, quarantine.ErrInvalid) {
+		t.Errorf("restore: %v", err)
+	}
+	if _, err := c.Export(t.Context(), "", wire.ReasonRequest{}, nil); !errors.Is(err, quarantine.ErrInvalid) {
+		t.Errorf("export: %v", err)
+	}
+}
+
+// encode is v as JSON.
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
