@@ -76,6 +76,7 @@ address() { sed -n 's/.*msg=serving.* addr=\([^ ]*\).*/\1/p' "$work/daemon.log" 
 until_true 120 address || fail "the daemon does not serve"
 QUARANTINE_SERVER=http://$(address)
 export QUARANTINE_SERVER QUARANTINE_TOKEN_FILE=$work/admin.token
+export COLUMNS=${COLUMNS:-120}
 q() { "$bin/quarantinectl" "$@"; }
 until_true 60 curl -sf "$QUARANTINE_SERVER/readyz" || fail "the daemon does not become ready"
 
@@ -87,17 +88,14 @@ say "4. The cloud works: a VM's root disk (a clone of a base image) and a volume
 server=4f4d0436-ae4c-4033-a285-d2bf905cf3bc   # as in the recorded notifications
 volume=1469e6b1-5a51-479c-8c18-f98828331200
 head -c 8388608 /dev/urandom >"$work/base.raw"
-head -c 4194304 /dev/urandom >"$work/written.raw"
 head -c 6291456 /dev/urandom >"$work/volume.raw"
 cloud import --no-progress --image-format 2 "$work/base.raw" images/base
-cloud snap create --no-progress images/base@snap 2>/dev/null || cloud snap create images/base@snap
-cloud clone images/base@snap "vms/${server}_disk" 2>/dev/null ||
-	{ cloud snap protect images/base@snap && cloud clone images/base@snap "vms/${server}_disk"; }
+cloud snap create --no-progress images/base@snap
+cloud snap protect images/base@snap
+cloud clone images/base@snap "vms/${server}_disk"
 cloud resize --no-progress --size 64M "vms/${server}_disk"
-rbd_write() { # the guest writes: content goes over the clone's own blocks
-	cloud bench --io-type write --io-size 4096 --io-total 1M --io-pattern rand --no-progress "$1" >/dev/null 2>&1 || true
-}
-rbd_write "vms/${server}_disk"
+# The guest writes: the clone gets blocks of its own.
+cloud bench --io-type write --io-size 4096 --io-total 1M --io-pattern rand "vms/${server}_disk" >/dev/null
 cloud import --no-progress --image-format 2 "$work/volume.raw" "volumes/volume-$volume"
 cloud export --no-progress "vms/${server}_disk" "$work/disk-before.raw"
 before=$(sha256sum <"$work/disk-before.raw" | cut -d' ' -f1)
@@ -116,17 +114,19 @@ cloud rm --no-progress "volumes/volume-$volume"
 tell "In the pools now: $(cloud ls vms | wc -l) and $(cloud ls volumes | wc -l) images."
 
 say "6. They are in quarantine, with the machine's name, project, user and addresses."
-count() { [ "$(q list --state quarantined -o json | tr -d ' \n' | grep -o '"image_id"' | wc -l)" -ge "$1" ]; }
+count() { [ "$(q list --state quarantined -o json | jq length)" -ge "$1" ]; }
 until_true 60 count 2 || fail "the disks were not adopted"
 q list
-id_of() { q list "$@" -o json | tr -d ' \n' | sed -n 's/.*"id":"\([0-9a-f]\{16\}\)".*/\1/p' | head -1; }
+id_of() { q list "$@" -o json | jq -r '.[0].id // empty'; }
+field() { q show "$1" -o json | jq -r ".$2"; }
+tell "Who had 10.77.0.11?   quarantinectl list --address 10.77.0.11; quarantinectl show ID"
 disk=$(id_of --address 10.77.0.11)
 [ -n "$disk" ] || fail "the address finds no disk"
-tell "Who had 10.77.0.11?"
 q show "$disk"
+for f in resource_name project user; do [ "$(field "$disk" "$f")" != "" ] || fail "the disk has no $f"; done
 
 say "7. Not even the cloud's key gets rid of the sealed disk."
-image=$(q show "$disk" -o json | tr -d ' \n' | sed -n 's/.*"image_id":"\([^"]*\)".*/\1/p')
+image=$(field "$disk" image_id)
 if cloud trash rm --no-progress --force "vms/$image" 2>/dev/null; then fail "the cloud's key removed a sealed disk"; fi
 tell "rbd trash rm --force vms/$image: refused by Ceph."
 
@@ -141,23 +141,28 @@ done
 tell "Both equal the disk at its deletion, byte for byte."
 
 say "9. The volume's time is over (its policy says: keep 5 seconds)."
-gone=$(id_of --vm "$volume" --state quarantined); [ -n "$gone" ] || gone=$(id_of --name "volume-$volume")
+gone=$(id_of --name "volume-$volume")
 [ -n "$gone" ] || fail "the volume is not listed"
-used() { ceph --conf "$CEPH_CONF" df -f json | tr -d ' \n' | sed -n 's/.*"name":"volumes"[^}]*"stored":\([0-9]*\).*/\1/p'; }
-expiring() { q run collect >/dev/null 2>&1; q show "$gone" -o json | grep -qE '"state": *"(expiring|purging|purged)"'; }
+image=$(field "$gone" image_id)
+objects() { rados --conf "$CEPH_CONF" -p volumes ls | grep -c "$image" || true; }
+before=$(objects)
+[ "$before" -gt 0 ] || fail "the volume has no objects in Ceph"
+expiring() { q run collect >/dev/null 2>&1; [ "$(field "$gone" state)" != quarantined ]; }
 until_true 60 expiring || fail "the volume does not expire"
 tell "First pass: marked. Nothing is freed yet, and a hold would stop it."
-purged() { q run collect >/dev/null 2>&1; q show "$gone" -o json | grep -q '"state": *"purged"'; }
+purged() { q run collect >/dev/null 2>&1; [ "$(field "$gone" state)" = purged ]; }
 until_true 60 purged || fail "the volume is not purged"
-tell "Second pass, after the grace period: freed."
-[ "$(cloud trash ls --all volumes | grep -vc quarantine.canary)" = 0 ] || fail "the volume is still in the trash"
+after=$(objects)
+[ "$after" = 0 ] || fail "$after objects of the volume are left in Ceph"
+tell "Second pass, after the grace period: freed. RADOS objects of the volume: $before before, $after now."
 q show "$gone"
 tell "The VM's disk, with 30 days to go, is still here:"
 q list
 
 say "10. How is it?"
 q status
-q doctor || tell "(doctor has found something worth a look, above)"
+q run guard
+ceph --conf "$CEPH_CONF" auth ls -f json 2>/dev/null | q doctor --ceph-auth - || tell "(doctor has found something worth a look, above)"
 
 done=1
 if [ -n "$keep" ]; then

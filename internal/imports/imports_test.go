@@ -100,10 +100,8 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/quarantinectl"},
 	"github.com/jedib0t/go-pretty":            {"cmd/quarantinectl"},
 	"github.com/vbauerster/mpb":               {"cmd/quarantinectl"},
-	"golang.org/x/term":                       {"cmd/quarantinectl"},
 	"github.com/rogpeppe/go-internal":         nil, // tests only
 	"pgregory.net/rapid":                      nil,
-	"github.com/mattn/go-isatty":              {"cmd/quarantinectl"},
 	"quarantine/internal/quarantine/fakeceph": nil,
 }
 

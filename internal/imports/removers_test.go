@@ -120,7 +120,7 @@ func TestOnlyTheCollectorRemoves(t *testing.T) {
 // else, and the Remover is made in one place of the program.
 func TestDestroyingCallsStandInOnePlace(t *testing.T) {
 	allowed := map[string][]string{
-		"RemoveImage":        {"internal/ceph/guard.go"}, // the canary, of its own name and id
+		"RemoveImage":        {"internal/ceph/canary.go"}, // the canary, of its own name and id
 		"TrashRemove":        {"internal/ceph/remover.go"},
 		"TrashPurge":         nil,
 		"NewRemover":         {"cmd/quarantined/build.go"},
