@@ -36,11 +36,11 @@
 //
 // # Strictness
 //
-// A key that is not known is an error, so that a misspelt "retiuired" is not
-// taken as false; so is what follows the object, a key that stands twice, and
-// everything beyond the limits of the schema. An empty string counts as a key that
-// is left out, because scripts write them. One bad deletion refuses the
-// whole body: nothing of it is recorded.
+// A key that is not known is an error, so that a misspelt "requird" is not
+// taken as false; so is what follows the object, a key that stands twice, null,
+// and everything beyond the limits of the schema. An empty string counts as a
+// key that is left out, because scripts write them. One bad deletion refuses
+// the whole body: nothing of it is recorded.
 //
 // # Identity
 //

@@ -13,6 +13,10 @@ import (
 // smaller bound it is checked later.
 const maxItems = 1000
 
+// maxValues bounds the values of a body, because short ones take more memory
+// than their text. A deletion with three disks has about 40.
+const maxValues = 200_000
+
 // decoder fills structs from JSON more strictly than encoding/json: keys are
 // matched exactly and may stand once, null is no value, and errors say where
 // they are. It reads one token after the other, so that nothing is built of
@@ -21,6 +25,8 @@ type decoder struct {
 	d *json.Decoder
 	// where is the path of the value being read, for messages.
 	where []string
+	// values counts what was read.
+	values int
 }
 
 // fail makes an error about the value being read.
@@ -59,6 +65,9 @@ type stringer interface{ fromString(string) }
 
 // value reads the next value into v, which is addressable.
 func (x *decoder) value(v reflect.Value) error {
+	if x.values++; x.values > maxValues {
+		return x.fail("the body has more than %d values; send several", maxValues)
+	}
 	tok, err := x.token()
 	if err != nil {
 		return err
