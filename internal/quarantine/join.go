@@ -93,17 +93,17 @@ func (d *Deletion) gapTo(death time.Time) (time.Duration, bool) {
 		return 0, false
 	}
 	cause := d.StartedAt
-	if cause.IsZero() {
-		// Only an end event, or a report without times, is known: the death
-		// was before it.
-		end := d.EndedAt
-		if end.IsZero() {
-			end = d.ReceivedAt
-		}
-		if death.After(end.Add(ClockSkew)) {
+	switch {
+	case cause.IsZero() && d.EndedAt.IsZero():
+		// A report without times: a hook may be called before the removal, or
+		// after it.
+		return death.Sub(d.ReceivedAt).Abs(), true
+	case cause.IsZero():
+		// Only the end is known: the death was before it.
+		if death.After(d.EndedAt.Add(ClockSkew)) {
 			return 0, false
 		}
-		return death.Sub(end).Abs(), true
+		return death.Sub(d.EndedAt).Abs(), true
 	}
 	gap := death.Sub(cause)
 	switch {

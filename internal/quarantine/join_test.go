@@ -134,10 +134,13 @@ func TestJoinWithEndEventsOnly(t *testing.T) {
 	joinIs(t, disks, dels, osCloud, map[string]string{"old": "rebuild", "new": "delete"})
 }
 
-// A report without any time explains the death that came before it.
+// A report without any time explains a death that came before it, and one that
+// came after: a script may call the hook first and then remove.
 func TestJoinReportWithoutTimes(t *testing.T) {
-	joinIs(t, []quarantine.Disk{deadDisk("d", "u_disk", 2)},
-		[]quarantine.Deletion{report("delete", quarantine.KindDelete, -1, -1, named("u_disk"))}, osCloud, map[string]string{"d": "delete"})
+	for _, died := range []int{2, 2 * 3600} {
+		joinIs(t, []quarantine.Disk{deadDisk("d", "u_disk", died)},
+			[]quarantine.Deletion{report("delete", quarantine.KindDelete, -1, -1, named("u_disk"))}, osCloud, map[string]string{"d": "delete"})
+	}
 }
 
 // A cause does not come after its effect.
