@@ -55,6 +55,9 @@ func (a *app) does(f func(ctx context.Context, args []string) error) func(*cobra
 		default:
 			return fmt.Errorf("-o %q is not table, json or yaml", a.output)
 		}
+		if a.timeout < 0 {
+			return fmt.Errorf("--timeout %s is negative", a.timeout)
+		}
 		a.started = true
 		return f(cmd.Context(), args)
 	}

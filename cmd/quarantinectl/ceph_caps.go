@@ -80,7 +80,7 @@ it no daemon is asked.
 	flags.StringSliceVar(&f.plain, "plain", nil, "a `pool` of the cloud that is not guarded")
 	flags.StringVar(&f.cloud, "cloud", "", "`name` of the cloud whose guarded pools are taken")
 	flags.StringVar(&f.cloudEntity, "cloud-entity", "client.openstack", "`name` of the cloud's key")
-	flags.StringVar(&f.entity, "entity", "client.quarantine", "`name` of the service's key")
+	flags.StringVar(&f.entity, "entity", ownEntity, "`name` of the service's key")
 	cmd.MarkFlagsMutuallyExclusive("pool", "cloud")
 	return cmd
 }

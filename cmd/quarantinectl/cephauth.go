@@ -15,10 +15,7 @@ import (
 // gives way to what is judged here.
 const keysSubject = "ceph keys"
 
-const (
-	ownEntity = "client.quarantine"
-	capsHint  = "quarantinectl ceph caps"
-)
+const ownEntity = "client.quarantine"
 
 // readKeys reads the output of `ceph auth ls -f json` without its secrets.
 func (a *app) readKeys(name string) (keys []cephcaps.Key, err error) {
@@ -51,9 +48,8 @@ func withoutKeys(found []quarantine.Finding) []quarantine.Finding {
 func guardedPools(all []quarantine.GuardStatus) []string {
 	var pools []string
 	for _, st := range all {
-		// The guard is the whole pool's, whatever the namespace.
-		if st.Pool.Guarded && !slices.Contains(pools, st.Pool.Pool) {
-			pools = append(pools, st.Pool.Pool)
+		if st.Pool.Guarded {
+			pools = append(pools, st.Pool.PoolRef.String())
 		}
 	}
 	return pools
@@ -62,44 +58,38 @@ func guardedPools(all []quarantine.GuardStatus) []string {
 // judgeKeys names every client's key that could switch a guard off.
 func judgeKeys(keys []cephcaps.Key, pools []string) []quarantine.Finding {
 	var found []quarantine.Finding
-	clients := 0
-	for _, k := range keys {
-		if !k.IsClient() {
+	var bootstrap []string
+	for _, w := range cephcaps.Ways(keys, pools) {
+		if strings.HasPrefix(w.Entity, "client.bootstrap-") {
+			bootstrap = append(bootstrap, w.Entity)
 			continue
 		}
-		clients++
-		var reached []string
-		why := ""
-		for _, pool := range pools {
-			if can, how := cephcaps.CanSwitchOff(k.Caps, pool); can {
-				if reached = append(reached, pool); len(reached) == 1 {
-					why = how
-				}
-			}
-		}
-		if len(reached) > 0 {
-			found = append(found, judgeKey(k, reached, why))
-		}
+		i := slices.IndexFunc(keys, func(k cephcaps.Key) bool { return k.Entity == w.Entity })
+		found = append(found, judgeKey(w, keys[i].Caps))
+	}
+	if len(bootstrap) > 0 {
+		found = append(found, quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "keys " + strings.Join(bootstrap, ", "),
+			Problem: "with them Ceph makes the keys of its daemons, which may do anything; let no cloud have them"})
 	}
 	if len(found) == 0 {
 		found = append(found, quarantine.Finding{Severity: quarantine.SeverityOK, Subject: keysSubject,
-			Problem: fmt.Sprintf("none of %d clients' keys can switch a guard off (%s)", clients, strings.Join(pools, ", "))})
+			Problem: fmt.Sprintf("none of %d keys can switch a guard off (%s)", len(keys), strings.Join(pools, ", "))})
 	}
 	return found
 }
 
-func judgeKey(k cephcaps.Key, pools []string, why string) quarantine.Finding {
-	f := quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "key " + k.Entity, Hint: capsHint}
-	what := fmt.Sprintf("it can switch off the guard of %s: %s", strings.Join(pools, ", "), why)
+func judgeKey(w cephcaps.Way, caps cephcaps.Caps) quarantine.Finding {
+	f := quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "key " + w.Entity}
 	switch {
-	case k.Entity == ownEntity:
-		f.Problem, f.Hint = "this service's own key, which sets the guard; let nobody else have it", ""
-	case k.Entity == "client.admin", strings.HasPrefix(strings.TrimSpace(k.Caps.Mon), "allow *"):
-		f.Problem, f.Hint = "an admin's key, which may do anything; let no cloud have it", ""
-	case strings.HasPrefix(k.Entity, "client.bootstrap-"):
-		f.Problem, f.Hint = "a key with which Ceph makes the keys of its daemons; "+what, ""
+	case w.Entity == ownEntity:
+		f.Problem = "this service's own key, which sets the guard; let nobody else have it"
+	case caps == cephcaps.AuditCaps():
+		f.Problem = "an audit key, which reads every key of the cluster; let nobody but this service have it"
+	case w.Entity == "client.admin", strings.HasPrefix(strings.TrimSpace(caps.Mon), "allow *"):
+		f.Problem = "an admin's key, which may do anything; let no cloud have it"
 	default:
-		f.Problem = what
+		f.Problem = fmt.Sprintf("it could switch off the guard of %s: %s", strings.Join(w.Pools, ", "), w.Why)
+		f.Hint = "quarantinectl ceph caps --cloud-entity " + w.Entity
 	}
 	return f
 }

@@ -50,9 +50,26 @@ func showDisk(p *page, d wire.DiskDetail) {
 	}
 	if len(d.Custody) == 0 {
 		p.line("  no entry")
-		return
 	}
-	p.grid([]column{{title: "  AT (UTC)"}, {title: "ACT"}, {title: "OUTCOME"}, {title: "BY", fit: cut}, {title: "REASON", fit: wrap}}, custodyRows(d.Custody))
+	for _, e := range d.Custody {
+		showEntry(p, e)
+	}
+}
+
+// showEntry writes a custody entry: when, what and who on a line of its own.
+func showEntry(p *page, e quarantine.Entry) {
+	const indent = "      "
+	p.line("  %s  %s: %s, by %s", exact(e.At), e.Act, e.Outcome, e.Actor)
+	if e.Reason != "" {
+		p.paragraph(indent, e.Reason)
+	}
+	var details []string
+	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+		details = append(details, k+"="+e.Detail[k])
+	}
+	if len(details) > 0 {
+		p.paragraph(indent, strings.Join(details, ", "))
+	}
 }
 
 // summary is the line that says which disk this is and how it is.
@@ -155,18 +172,6 @@ func holdRows(holds []quarantine.Hold) [][]string {
 			reason += fmt.Sprintf(" (released %s by %s: %s)", moment(h.Released), h.ReleaseBy, h.ReleaseReason)
 		}
 		rows = append(rows, []string{"  " + h.CaseID, moment(h.PlacedAt), h.By, reason})
-	}
-	return rows
-}
-
-func custodyRows(entries []quarantine.Entry) [][]string {
-	var rows [][]string
-	for _, e := range entries {
-		words := notEmpty(e.Reason)
-		for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-			words = append(words, k+"="+e.Detail[k])
-		}
-		rows = append(rows, []string{"  " + moment(e.At), e.Act, e.Outcome, e.Actor, either(strings.Join(words, "; "))})
 	}
 	return rows
 }
