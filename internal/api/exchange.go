@@ -26,6 +26,8 @@ type exchange struct {
 	// tells it, which is another than status if a stream had begun.
 	failure string
 	failed  int
+	// gone is why the client could not be written to.
+	gone error
 }
 
 type exchangeKey struct{}
@@ -56,7 +58,11 @@ func (x *exchange) WriteHeader(status int) {
 // Write writes to the client.
 func (x *exchange) Write(b []byte) (int, error) {
 	x.WriteHeader(http.StatusOK)
-	return x.ResponseWriter.Write(b)
+	n, err := x.ResponseWriter.Write(b)
+	if err != nil {
+		x.gone = err
+	}
+	return n, err
 }
 
 // Unwrap lets http.ResponseController find the connection.
@@ -92,6 +98,9 @@ func (s *Server) finish(x *exchange) {
 	case p == nil:
 	case errors.Is(err, http.ErrAbortHandler):
 		cut = true
+	case x.gone != nil: // huma panics when an answer cannot be written
+		cut = true
+		x.failure, x.failed = "send the answer: "+x.gone.Error(), clientGone
 	default:
 		bug, cut = true, x.status != 0
 		if !cut {

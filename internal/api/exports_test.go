@@ -233,7 +233,6 @@ func TestExportEndsWithItsClient(t *testing.T) {
 			t.Parallel()
 			ended := make(chan error, 1)
 			w := start(t, func(w *world) { w.cfg.Exporter = endlessExport(ended) })
-			w.requests.more = make(chan struct{}, 10)
 			d := w.dead(vms, "root")
 			ctx, leave := context.WithCancel(w.ctx)
 			resp := w.open(ctx, operator, "POST", "/v1/disks/"+d.ID+"/export", strings.NewReader(`{"reason":"r"}`), headers...)
@@ -245,11 +244,10 @@ func TestExportEndsWithItsClient(t *testing.T) {
 			if err := <-ended; err == nil {
 				t.Error("the read did not fail")
 			}
-			<-w.requests.more
-			w.logged(499, "otto", "")
 			if r := w.requests.take(); len(r) != 1 || r[0].status != 499 {
 				t.Errorf("counted %+v", r)
 			}
+			w.logged(499, "otto", "")
 		})
 	}
 }
@@ -272,7 +270,6 @@ func TestExportEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
 	w := start(t, func(w *world) { w.cfg.Exporter = endlessExport(ended) })
-	w.requests.more = make(chan struct{}, 10)
 	d := w.dead(vms, "root")
 	base, stop := context.WithCancel(w.ctx)
 	srv := httptest.NewUnstartedServer(w.server.Handler())
@@ -295,6 +292,6 @@ func TestExportEndsWithTheServer(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the read did not fail")
 	}
-	<-w.requests.more
+	w.requests.take()
 	w.logged(499, "otto", "")
 }

@@ -160,7 +160,6 @@ func TestJobEndsWithItsClient(t *testing.T) {
 			return quarantine.Report{}, fmt.Errorf("collect: %w", ctx.Err())
 		})
 	})
-	w.requests.more = make(chan struct{}, 10)
 	ctx, leave := context.WithCancel(w.ctx)
 	req, err := http.NewRequestWithContext(ctx, "POST", w.http.URL+"/v1/jobs/collect", strings.NewReader(`{}`))
 	if err != nil {
@@ -178,6 +177,6 @@ func TestJobEndsWithItsClient(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	<-w.requests.more
+	w.requests.take()
 	w.logged(499, "otto", "context canceled")
 }

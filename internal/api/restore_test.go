@@ -182,7 +182,6 @@ func TestRestoreEndsWithItsClient(t *testing.T) {
 			return quarantine.Disk{}, fmt.Errorf("flatten: %w", ctx.Err())
 		})
 	})
-	w.requests.more = make(chan struct{}, 10)
 	d := w.dead(vms, "root")
 	ctx, leave := context.WithCancel(w.ctx)
 	resp := w.open(ctx, operator, "POST", "/v1/disks/"+d.ID+"/restore", strings.NewReader(`{"name":"x","reason":"r"}`))
@@ -194,7 +193,7 @@ func TestRestoreEndsWithItsClient(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	<-w.requests.more
+	w.requests.take()
 	w.logged(499, "otto", "context canceled")
 	noGoroutine(t, "api.(*steps)")
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,8 +22,13 @@ func (s *Server) routes() {
 	register(s, post("/v1/disks/{id}/release", "release-disk", "Lift a legal hold"), RoleAdmin, s.releaseDisk)
 	register(s, post("/v1/disks/{id}/extend", "extend-disk", "Move retain-until to a later date"), RoleOperator, s.extendDisk)
 	register(s, post("/v1/disks/{id}/purge", "purge-disk", "Mark a disk for purge before its time"), RoleAdmin, s.purgeDisk)
-	register(s, s.answers(post("/v1/disks/{id}/restore", "restore-disk", "Give a disk back"), stepsType, schemaOf[wire.Step](s)), RoleOperator, s.restoreDisk)
-	register(s, s.answers(s.answers(post("/v1/disks/{id}/export", "export-disk", "Read a disk out"), rawType, binary()), wire.ExportContentType, binary()), RoleOperator, s.exportDisk)
+	restore := post("/v1/disks/{id}/restore", "restore-disk", "Give a disk back")
+	restore.Description = "A line for each step; the last has the disk, or why it was not restored. Without a last line the outcome is unknown."
+	register(s, s.answers(restore, stepsType, schemaOf[wire.Step](s)), RoleOperator, s.restoreDisk)
+	export := post("/v1/disks/{id}/export", "export-disk", "Read a disk out")
+	export.Description = "All bytes, zeros included, with Content-Length or, for a client that says TE: trailers, with their SHA-256 in the trailer " +
+		checksumTrailer + "; or, where the client accepts it, the extents only, with an end mark. An export that fails in the middle ends with a cut connection."
+	register(s, s.answers(s.answers(export, rawType, binary()), wire.ExportContentType, binary()), RoleOperator, s.exportDisk)
 	register(s, s.answers(get("/v1/guard", "show-guard", "Show the guard of a pool, or of all"), "application/json", oneOrAll(schemaOf[quarantine.GuardStatus](s))), RoleViewer, s.showGuard)
 	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
 	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
@@ -60,10 +66,11 @@ func register[I, O any](s *Server, op huma.Operation, need Role, handler func(ct
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
 	if need != rolePublic {
 		op.Security = []map[string][]string{{bearer: {}}}
-		op.Description = "Needs the role " + string(need) + " or a higher one."
+		needs := "Needs the role " + string(need) + " or a higher one."
 		if need == RoleHook {
-			op.Description = "Needs the role hook, or operator; with dry_run viewer is enough."
+			needs = "Needs the role hook, or operator; with dry_run viewer is enough."
 		}
+		op.Description = strings.TrimSpace(op.Description + " " + needs)
 	}
 	op.Responses["default"] = &huma.Response{
 		Description: "A problem",

@@ -102,6 +102,35 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// deaf is a client that cannot be written to.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// A client that goes away before it has its answer is one line in the log, and
+// no bug of the service: it is not counted as its failure, and leaves no stack.
+func TestClientGone(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	r := httptest.NewRequest("GET", "/v1/status", nil)
+	r.Header.Set("Authorization", "Bearer "+viewer)
+	func() {
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("panic %v, want that of a cut connection", p)
+			}
+		}()
+		w.server.Handler().ServeHTTP(deaf{httptest.NewRecorder()}, r)
+	}()
+	if line := w.log.String(); strings.Contains(line, "stack") {
+		t.Errorf("%s", line)
+	}
+	w.logged(499, "vera", "broken pipe")
+	if got := w.requests.take(); len(got) != 1 || got[0].status != 499 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
 // An error of the domain has the status and code that package wire gives it;
 // what is not known keeps its text.
 func TestErrors(t *testing.T) {
@@ -210,14 +239,14 @@ func TestSlowBody(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 408") || !strings.Contains(string(b), "did not arrive") {
 		t.Errorf("%v %s", err, b)
 	}
+	w.requests.take()
 	w.logged(http.StatusRequestTimeout, "vac-hook", "did not arrive")
 
-	w.requests.more = make(chan struct{}, 10)
 	w.server.SetBodyTimeout(time.Hour)
 	if err := half().Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-w.requests.more
+	w.requests.take()
 	w.logged(http.StatusBadRequest, "vac-hook", "read the body")
 }
 

@@ -78,7 +78,7 @@ func start(t *testing.T, change ...func(w *world)) *world {
 	t.Helper()
 	w := &world{
 		t: t, ctx: t.Context(), custody: &custody{}, jobs: &jobs{}, log: &syncBuffer{}, netLog: &syncBuffer{},
-		clock: &clock{now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, requests: &requests{},
+		clock: &clock{now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, requests: newRequests(),
 	}
 	w.ceph = fakeceph.New(w.clock.Now,
 		quarantine.Pool{PoolRef: vms, Cluster: "alpha", Cloud: "vac", Guarded: true, Protect: 3650 * day},
@@ -423,8 +423,14 @@ func (s *syncBuffer) take() string {
 // requests is what Requested was told.
 type requests struct {
 	mu   sync.Mutex
+	some *sync.Cond // some were seen
 	seen []request
-	more chan struct{} // gets a value for each, if not nil
+}
+
+func newRequests() *requests {
+	r := &requests{}
+	r.some = sync.NewCond(&r.mu)
+	return r
 }
 
 type request struct {
@@ -437,14 +443,17 @@ func (r *requests) add(route string, status int, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, request{route, status, took})
-	if r.more != nil {
-		r.more <- struct{}{}
-	}
+	r.some.Broadcast()
 }
 
+// take returns what was counted since the last call, at least one: a client can
+// have its answer before the server has counted it.
 func (r *requests) take() []request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for len(r.seen) == 0 {
+		r.some.Wait()
+	}
 	s := r.seen
 	r.seen = nil
 	return s
