@@ -3,7 +3,9 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"quarantine/internal/quarantine"
 )
@@ -66,6 +68,11 @@ func sortColumn(sort string) (string, error) {
 	return "", invalidf("disks cannot be sorted by %q", sort)
 }
 
+const selectDisks = `SELECT record, version, record_stale FROM disks`
+
+// findQuery makes the query and its arguments. A page of the disks of several
+// states is merged from the lists of each, because SQLite would read and sort
+// all of them to find the first few.
 func findQuery(f quarantine.DiskFilter) (string, []any, error) {
 	column, err := sortColumn(f.Sort)
 	if err != nil {
@@ -74,23 +81,56 @@ func findQuery(f quarantine.DiskFilter) (string, []any, error) {
 	if f.Limit < 0 || f.Offset < 0 {
 		return "", nil, invalidf("a page of %d disks from %d on", f.Limit, f.Offset)
 	}
-	var w where
-	w.filter(f)
 	direction := ""
 	if f.Desc {
 		direction = " DESC"
 	}
-	query := `SELECT record, version, record_stale FROM disks` + w.String() +
-		fmt.Sprintf(` ORDER BY %s%s, id%s`, column, direction, direction)
-	if f.Limit > 0 || f.Offset > 0 {
-		limit := int64(f.Limit)
-		if limit == 0 {
-			limit = 1<<63 - 1
-		}
-		query += ` LIMIT ? OFFSET ?`
-		w.args = append(w.args, limit, f.Offset)
+	order := fmt.Sprintf(` ORDER BY %s%s, id%s`, column, direction, direction)
+	if f.Limit > 0 && len(f.States) > 1 && !narrow(f) {
+		return mergedQuery(f, column, order)
 	}
-	return query, w.args, nil
+	var w where
+	w.filter(f)
+	query, args := page(`SELECT record, version, record_stale FROM disks`+w.String()+order, w.args, f)
+	return query, args, nil
+}
+
+func page(query string, args []any, f quarantine.DiskFilter) (string, []any) {
+	if f.Limit == 0 && f.Offset == 0 {
+		return query, args
+	}
+	limit := int64(f.Limit)
+	if limit == 0 {
+		limit = 1<<63 - 1
+	}
+	return query + ` LIMIT ? OFFSET ?`, append(args, limit, f.Offset)
+}
+
+// mergedQuery merges a page of the disks of several states from the list of
+// each: in one list of them all SQLite would read and sort every disk of these
+// states to find the first few.
+func mergedQuery(f quarantine.DiskFilter, column, order string) (string, []any, error) {
+	states := slices.Clone(f.States)
+	slices.Sort(states)
+	var arms []string
+	var args []any
+	for _, s := range slices.Compact(states) { // one named twice is listed once
+		one := f
+		one.States = []quarantine.State{s}
+		var w where
+		w.filter(one)
+		arms = append(arms, `SELECT record, version, record_stale, `+column+`, id FROM disks`+w.String())
+		args = append(args, w.args...)
+	}
+	merged, args := page(strings.Join(arms, ` UNION ALL `)+order, args, f)
+	return `SELECT record, version, record_stale FROM (` + merged + `)` + order, args, nil
+}
+
+// narrow reports whether the filter asks for what few disks have, by which
+// they are then found, and everything else is looked at in their rows only.
+func narrow(f quarantine.DiskFilter) bool {
+	return f.Address != "" || f.VM != "" || f.CaseID != "" || f.User != "" || f.Project != "" ||
+		len(f.OriginalNames) > 0 || f.NamePrefix != "" || f.IDPrefix != ""
 }
 
 // where gathers conditions and their arguments.
@@ -142,14 +182,21 @@ func (w *where) filter(f quarantine.DiskFilter) {
 	for i, s := range f.States {
 		states[i] = string(s)
 	}
-	w.in("state", states)
+	// SQLite does not know how many disks a value selects, and would prefer the
+	// index of a state that nearly all are in to that of one address. The plus
+	// sign keeps it from using a column's indexes.
+	plus := ""
+	if narrow(f) {
+		plus = "+"
+	}
+	w.in(plus+"state", states)
 	if p := f.Pool; p != nil {
-		w.and("fsid = ? AND pool = ? AND namespace = ?", p.FSID, p.Pool, p.Namespace)
+		w.and(fmt.Sprintf("%[1]sfsid = ? AND %[1]spool = ? AND %[1]snamespace = ?", plus), p.FSID, p.Pool, p.Namespace)
 	}
 	w.in("original_name", f.OriginalNames)
 	w.namePrefix(f.NamePrefix)
 	if f.Cloud != "" {
-		w.and("cloud = ?", f.Cloud)
+		w.and(plus+"cloud = ?", f.Cloud)
 	}
 	w.hasTerm(termProject, f.Project)
 	w.hasTerm(termUser, f.User)
@@ -178,12 +225,10 @@ func (w *where) filter(f quarantine.DiskFilter) {
 
 func (w *where) times(f quarantine.DiskFilter) {
 	if !f.DeletedFrom.IsZero() {
-		// A time between two microseconds is rounded up: what is kept begins
-		// on whole ones.
-		w.and("deleted_at >= ?", -((-f.DeletedFrom.UnixNano()) / 1000))
+		w.and("deleted_at >= ?", microsUp(f.DeletedFrom))
 	}
 	if !f.DeletedTo.IsZero() {
-		w.and("deleted_at < ?", micros(f.DeletedTo))
+		w.and("deleted_at < ?", microsUp(f.DeletedTo))
 	}
 	var never = micros(zeroTime())
 	if !f.RetainBefore.IsZero() {
@@ -192,6 +237,15 @@ func (w *where) times(f quarantine.DiskFilter) {
 	if !f.ExpiringBefore.IsZero() {
 		w.and("expiring_at > ? AND expiring_at <= ?", never, micros(f.ExpiringBefore))
 	}
+}
+
+// microsUp rounds a time between two microseconds up: what is kept is on whole
+// ones, and the last of them before the time is not at or after it.
+func microsUp(t time.Time) int64 {
+	if t.Nanosecond()%1000 != 0 {
+		return micros(t) + 1
+	}
+	return micros(t)
 }
 
 // lastRune sorts after every other character, so that prefix+lastRune ends the

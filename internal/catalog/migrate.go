@@ -28,7 +28,16 @@ func checkFile(ctx context.Context, db *sql.DB, path string) error {
 		}
 		return unavailable(err, "read %s", path)
 	}
-	if tables > 0 && ours == 0 {
+	foreign := tables > 0 && ours == 0
+	if ours > 0 {
+		// Others use goose too. Where ours was cut short before its first
+		// migration, there is no table yet.
+		const q = `SELECT NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'disk_terms') AND EXISTS (SELECT 1 FROM goose_db_version WHERE version_id > 0)`
+		if err := db.QueryRowContext(ctx, q).Scan(&foreign); err != nil {
+			return unavailable(err, "read the schema version of %s", path)
+		}
+	}
+	if foreign {
 		return invalidf("%s is the SQLite database of another program", path)
 	}
 	return nil

@@ -26,22 +26,27 @@ CREATE TABLE disks (
     record         TEXT    NOT NULL
 );
 
--- For the lists of people, by state or over all.
+-- For the lists of people, which are in the order of death and show one page:
+-- each gives its rows in that order, so that no more than the page is read.
 CREATE INDEX disks_by_death ON disks (deleted_at, id);
 CREATE INDEX disks_by_state_death ON disks (state, deleted_at, id);
+CREATE INDEX disks_by_cloud ON disks (cloud, deleted_at, id);
+CREATE INDEX disks_by_cloud_state ON disks (cloud, state, deleted_at, id);
+CREATE INDEX disks_by_pool_death ON disks (fsid, pool, namespace, deleted_at, id);
+CREATE INDEX disks_held ON disks (deleted_at, id) WHERE held = 1;
+CREATE INDEX disks_unexplained ON disks (deleted_at, id) WHERE explained = 0;
 CREATE INDEX disks_by_name ON disks (original_name);
-CREATE INDEX disks_by_cloud ON disks (cloud, project, deleted_at, id);
 -- For the collector: what is due. held is there so that the disks under a hold
 -- are passed over without reading their rows.
 CREATE INDEX disks_by_retention ON disks (retain_until, id);
 CREATE INDEX disks_due ON disks (state, retain_until, id, held);
 CREATE INDEX disks_by_expiry ON disks (state, expiring_at, id, held);
--- For the totals, which it answers without the rows, and for one pool's disks.
-CREATE INDEX disks_by_pool ON disks (fsid, pool, namespace, state, size_bytes, used_bytes);
-CREATE INDEX disks_by_image ON disks (pool, image_id);
+-- For one pool's disks by state, and for the totals, which it answers without
+-- the rows.
+CREATE INDEX disks_by_pool ON disks (fsid, pool, namespace, state, deleted_at, id, size_bytes, used_bytes);
 -- For the reconciler's chores, of which there are few rows at any time.
 CREATE INDEX disks_stale ON disks (state) WHERE record_stale = 1;
-CREATE INDEX disks_unexplained ON disks (state) WHERE explained = 0;
+CREATE INDEX disks_unexplained_by_state ON disks (state) WHERE explained = 0;
 CREATE INDEX disks_unmeasured ON disks (state, deleted_at, id) WHERE used_bytes = -1;
 
 -- What a disk is looked up by and may have several of: kind is address, case
