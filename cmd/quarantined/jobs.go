@@ -133,8 +133,10 @@ func (j *jobs) LastRuns(ctx context.Context) ([]quarantine.LastRun, error) {
 // waits for those that are running.
 func (j *jobs) schedule(ctx context.Context, lines map[string]string, jitter time.Duration) error {
 	logger := cronLogger{j.log}
+	// Recover inside: a panic that came by SkipIfStillRunning would leave the job
+	// marked as running for ever.
 	c := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
-		cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger)))
+		cron.WithChain(cron.SkipIfStillRunning(logger), cron.Recover(logger)))
 	for name, line := range lines {
 		_, err := c.AddFunc(line, func() {
 			if !pause(ctx, jitter) {
