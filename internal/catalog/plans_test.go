@@ -1,0 +1,151 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+func openInternal(t *testing.T, o Options) *Catalog {
+	t.Helper()
+	c, err := Open(context.Background(), filepath.Join(t.TempDir(), "catalog.db"), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return c
+}
+
+// plan is how SQLite would go about the query: one line a step.
+func plan(t *testing.T, db *sql.DB, query string, args ...any) string {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("explain %s: %v", query, err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatalf("explain: %v", err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("explain: %v", err)
+	}
+	return strings.Join(steps, "\n")
+}
+
+const sorting = "USE TEMP B-TREE FOR ORDER BY"
+
+// What people and the service ask for is found by the index made for it: the
+// whole table is never read, and a page of a list that may be long is read in
+// its order, not sorted out of all of it.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	c := openInternal(t, Options{})
+	yes, no, now := true, false, time.Now()
+	quarantined := []quarantine.State{quarantine.Quarantined}
+	living := []quarantine.State{quarantine.Pending, quarantine.Quarantined, quarantine.Expiring, quarantine.Purging, quarantine.Restoring, quarantine.Lost}
+	pool := &quarantine.PoolRef{FSID: "f", Pool: "vms"}
+	term := "SEARCH disk_terms USING PRIMARY KEY (kind=? AND value=?)"
+	for name, q := range map[string]struct {
+		filter quarantine.DiskFilter
+		uses   string
+		sorts  bool // what is found is little, and is sorted
+	}{
+		"all":                  {quarantine.DiskFilter{}, "INDEX disks_by_death", false},
+		"all, newest first":    {quarantine.DiskFilter{Desc: true}, "INDEX disks_by_death", false},
+		"state":                {quarantine.DiskFilter{States: quarantined}, "INDEX disks_by_state_death (state=?)", false},
+		"states":               {quarantine.DiskFilter{States: living, Desc: true}, "INDEX disks_by_state_death (state=?)", false},
+		"cloud":                {quarantine.DiskFilter{Cloud: "c"}, "INDEX disks_by_cloud (cloud=?)", false},
+		"cloud and state":      {quarantine.DiskFilter{Cloud: "c", States: quarantined}, "INDEX disks_by_cloud_state (cloud=? AND state=?)", false},
+		"cloud and states":     {quarantine.DiskFilter{Cloud: "c", States: living}, "INDEX disks_by_cloud_state (cloud=? AND state=?)", false},
+		"pool":                 {quarantine.DiskFilter{Pool: pool}, "INDEX disks_by_pool_death (fsid=? AND pool=? AND namespace=?)", false},
+		"pool and states":      {quarantine.DiskFilter{Pool: pool, States: living}, "INDEX disks_by_pool (fsid=? AND pool=? AND namespace=? AND state=?)", false},
+		"held":                 {quarantine.DiskFilter{Held: &yes}, "INDEX disks_held", false},
+		"unexplained":          {quarantine.DiskFilter{Unexplained: true}, "INDEX disks_unexplained", false},
+		"deleted between":      {quarantine.DiskFilter{DeletedFrom: now, DeletedTo: now}, "INDEX disks_by_death (deleted_at>? AND deleted_at<?)", false},
+		"due":                  {quarantine.DiskFilter{States: quarantined, RetainBefore: now, Held: &no, Sort: "retain_until"}, "INDEX disks_due (state=? AND retain_until>? AND retain_until<?)", false},
+		"over":                 {quarantine.DiskFilter{States: []quarantine.State{quarantine.Expiring}, ExpiringBefore: now, Held: &no, Sort: "retain_until"}, "INDEX disks_by_expiry (state=? AND expiring_at>? AND expiring_at<?)", true},
+		"by retention":         {quarantine.DiskFilter{RetainBefore: now, Sort: "retain_until"}, "INDEX disks_by_retention (retain_until>? AND retain_until<?)", false},
+		"by retention, state":  {quarantine.DiskFilter{States: quarantined, Sort: "retain_until"}, "INDEX disks_due (state=?)", false},
+		"restored and sealed":  {quarantine.DiskFilter{States: []quarantine.State{quarantine.Restored}, Sealed: &yes}, "INDEX disks_by_state_death (state=?)", false},
+		"stale":                {quarantine.DiskFilter{RecordStale: true, States: living[1:3]}, "INDEX disks_stale (state=?)", true},
+		"unmeasured":           {quarantine.DiskFilter{Unmeasured: true, States: quarantined}, "INDEX disks_unmeasured (state=?)", false},
+		"unexplained by state": {quarantine.DiskFilter{Unexplained: true, States: living[:3]}, "INDEX disks_unexplained_by_state (state=?)", true},
+
+		"project":           {quarantine.DiskFilter{Project: "p"}, term, true},
+		"user":              {quarantine.DiskFilter{User: "u"}, term, true},
+		"vm":                {quarantine.DiskFilter{VM: "v"}, term, true},
+		"vm, newest first":  {quarantine.DiskFilter{VM: "v", Desc: true}, term, true},
+		"address":           {quarantine.DiskFilter{Address: "192.0.2.7"}, term, true},
+		"address at a time": {quarantine.DiskFilter{Address: "192.0.2.7", DeletedFrom: now}, term, true},
+		"case":              {quarantine.DiskFilter{CaseID: "c"}, term, true},
+		"vm, with states":   {quarantine.DiskFilter{VM: "v", States: living}, term, true},
+		"vm, all of it":     {quarantine.DiskFilter{VM: "v", States: quarantined, Cloud: "c", Pool: pool, Held: &yes}, term, true},
+		"name":              {quarantine.DiskFilter{OriginalNames: []string{"x"}}, "INDEX disks_by_name (original_name=?)", true},
+		"name, with states": {quarantine.DiskFilter{OriginalNames: []string{"x"}, States: living}, "INDEX disks_by_name (original_name=?)", true},
+		"name prefix":       {quarantine.DiskFilter{NamePrefix: "x", States: living}, "INDEX disks_by_name (original_name>? AND original_name<?)", true},
+		"id prefix":         {quarantine.DiskFilter{IDPrefix: "ab", States: living}, "(id>? AND id<?)", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := q.filter
+			if f.Limit = 100; name == "stale" || name == "unexplained by state" {
+				f.Limit = 0 // as the reconciler asks
+			}
+			query, args, err := findQuery(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := plan(t, c.readDB, query, args...)
+			if !strings.Contains(got, q.uses) || strings.Contains(got, sorting) && !q.sorts {
+				t.Errorf("want %q; the plan is\n%s", q.uses, got)
+			}
+			for step := range strings.Lines(got) {
+				if strings.HasPrefix(step, "SCAN disks") && !strings.Contains(step, "USING INDEX") {
+					t.Errorf("the whole table is read:\n%s", got)
+				}
+			}
+			if q.uses == term && strings.Contains(got, "disks_by_") {
+				t.Errorf("it does not begin with the term:\n%s", got)
+			}
+		})
+	}
+}
+
+// The other queries use their indexes too.
+func TestOtherPlans(t *testing.T) {
+	t.Parallel()
+	c := openInternal(t, Options{})
+	of, args := deletionsOfQuery([]string{"u_disk.eph0", "u_disk", "u"})
+	for name, q := range map[string]struct {
+		query string
+		args  []any
+		uses  string
+	}{
+		"totals":         {totalsQuery, nil, "SCAN disks USING COVERING INDEX disks_by_pool"},
+		"oldest pending": {oldestPendingQuery, []any{0, "pending"}, "SEARCH disks USING INDEX disks_by_expiry (state=?)"},
+		"deletions of":   {of, args, "SEARCH deletion_disks USING PRIMARY KEY (name=? AND is_prefix=?)"},
+		"open deletions": {openDeletionsQuery, []any{0, 1}, "SEARCH deletions USING INDEX deletions_open (received_at<?)"},
+	} {
+		got := plan(t, c.readDB, q.query, q.args...)
+		if !strings.Contains(got, q.uses) || strings.Contains(got, "SCAN deletion") || strings.Contains(got, sorting) && name != "deletions of" {
+			t.Errorf("%s: want %q; the plan is\n%s", name, q.uses, got)
+		}
+	}
+}
