@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -64,9 +63,8 @@ func encodeYAML(b []byte) ([]byte, error) {
 // encodeString quotes what the library does not and should: what a terminal
 // would obey, and what others read as a number, such as the id 1234e5678.
 func encodeString(s string) ([]byte, error) {
-	_, notNumber := strconv.ParseFloat(s, 64)
 	first, _ := utf8.DecodeRuneInString(s)
-	if unicode.IsLetter(first) && notNumber != nil && printable(s) == s {
+	if unicode.IsLetter(first) && printable(s) == s {
 		return yaml.Marshal(s)
 	}
 	return json.Marshal(s)

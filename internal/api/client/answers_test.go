@@ -54,6 +54,7 @@ func TestAnswersOfOthers(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]http.HandlerFunc{
 		"a page":           answer(http.StatusOK, "text/html", "<html>"),
+		"another service":  answer(http.StatusOK, "text/plain", "{}"),
 		"a proxy's error":  answer(http.StatusBadGateway, "text/html", "<html>"),
 		"a page not found": answer(http.StatusNotFound, "text/plain", "404 page not found"),
 		"no JSON":          answer(http.StatusOK, "application/json", "<html>"),
