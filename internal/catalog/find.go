@@ -68,8 +68,6 @@ func sortColumn(sort string) (string, error) {
 	return "", invalidf("disks cannot be sorted by %q", sort)
 }
 
-const selectDisks = `SELECT record, version, record_stale FROM disks`
-
 // findQuery makes the query and its arguments. A page of the disks of several
 // states is merged from the lists of each, because SQLite would read and sort
 // all of them to find the first few.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -393,4 +394,18 @@ func TestConcurrency(t *testing.T) {
 	if seq, _ := l.Head(); seq != writers*each {
 		t.Errorf("head %d", seq)
 	}
+}
+
+// Two disks whose ids meet in the index do not see each other's entries.
+func TestIndexCollision(t *testing.T) {
+	t.Parallel()
+	l := newLog(t)
+	fill(t, l, 6)
+	l.last[maphash.String(l.seed, "stranger")] = l.last[maphash.String(l.seed, "disk0")]
+	if es := entries(t, l, "stranger"); len(es) != 0 {
+		t.Errorf("the stranger has %v", es)
+	}
+	add(t, l, entryOf("stranger", 7))
+	same(t, entries(t, l, "stranger"), []quarantine.Entry{entryOf("stranger", 7)})
+	same(t, entries(t, l, "disk0"), []quarantine.Entry{entryOf("disk0", 0), entryOf("disk0", 3)})
 }

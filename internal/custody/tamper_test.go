@@ -79,10 +79,12 @@ func TestChangedLinesAreFound(t *testing.T) {
 	add(t, other, entryOf("disk0", 99))
 	foreign := slices.Collect(bytes.Lines(read(t, other.path)))[3]
 	anew, _ := appendLine(nil, head{seq: 1, hash: hashOf(t, lines[0])}, noLine, []byte(`{"at":"2025-03-04T05:06:07Z","disk":"disk1","act":"nothing"}`))
+	misnumbered, _ := appendLine(nil, head{seq: 8, hash: hashOf(t, lines[4])}, noLine, []byte(`{"act":"nothing"}`))
 	for name, c := range map[string]struct {
 		lines [][]byte
 		line  uint64
 	}{
+		"misnumbered":      {append(slices.Clone(lines), misnumbered), 6},
 		"first taken out":  {lines[1:], 1},
 		"middle taken out": {slices.Concat(lines[:2], lines[3:]), 3},
 		"swapped":          {[][]byte{lines[0], lines[2], lines[1], lines[3], lines[4]}, 2},
