@@ -104,6 +104,22 @@ func TestRecordFails(t *testing.T) {
 	eventually(t, "all is recorded", func() bool { return s.has(expected(t, rs)) })
 }
 
+// A consumer that is stopped while the catalog is away has acknowledged
+// nothing: the next one gets it all.
+func TestStopWhileRecordFails(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, rabbitlab.Shared(t))
+	s := served(t, c, func(cfg *openstack.ConsumerConfig, s *service) {
+		s.fail = func(quarantine.Deletion) error { return fmt.Errorf("catalog: %w", quarantine.ErrUnavailable) }
+	})
+	rs := recordings(t, "soft-delete-reclaim")
+	c.publish(rs...)
+	eventually(t, "attempts fail", func() bool { return s.count("failed") >= 10 })
+	s.stop()
+	next := served(t, c, nil)
+	eventually(t, "all is recorded", func() bool { return next.has(expected(t, rs)) })
+}
+
 // Messages published while no consumer runs wait in its queue.
 func TestWaitWhileDown(t *testing.T) {
 	t.Parallel()
@@ -206,6 +222,9 @@ func TestStopFinishes(t *testing.T) {
 		cfg.Record = func(ctx context.Context, ds []quarantine.Deletion) error {
 			begun <- struct{}{}
 			<-goOn
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return record(ctx, ds)
 		}
 	})
