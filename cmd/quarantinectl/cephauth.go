@@ -58,38 +58,19 @@ func guardedPools(all []quarantine.GuardStatus) []string {
 // judgeKeys names every client's key that could switch a guard off.
 func judgeKeys(keys []cephcaps.Key, pools []string) []quarantine.Finding {
 	var found []quarantine.Finding
-	var bootstrap []string
-	for _, w := range cephcaps.Ways(keys, pools) {
-		if strings.HasPrefix(w.Entity, "client.bootstrap-") {
-			bootstrap = append(bootstrap, w.Entity)
-			continue
+	for _, v := range cephcaps.Judge(keys, pools, ownEntity) {
+		f := quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "key " + strings.Join(v.Entities, ", "), Problem: v.Problem}
+		if v.Own {
+			f.Severity = quarantine.SeverityOK
 		}
-		i := slices.IndexFunc(keys, func(k cephcaps.Key) bool { return k.Entity == w.Entity })
-		found = append(found, judgeKey(w, keys[i].Caps))
-	}
-	if len(bootstrap) > 0 {
-		found = append(found, quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "keys " + strings.Join(bootstrap, ", "),
-			Problem: "with them Ceph makes the keys of its daemons, which may do anything; let no cloud have them"})
+		if v.Narrow {
+			f.Hint = "quarantinectl ceph caps --cloud-entity " + v.Entities[0]
+		}
+		found = append(found, f)
 	}
 	if len(found) == 0 {
 		found = append(found, quarantine.Finding{Severity: quarantine.SeverityOK, Subject: keysSubject,
 			Problem: fmt.Sprintf("none of %d keys can switch a guard off (%s)", len(keys), strings.Join(pools, ", "))})
 	}
 	return found
-}
-
-func judgeKey(w cephcaps.Way, caps cephcaps.Caps) quarantine.Finding {
-	f := quarantine.Finding{Severity: quarantine.SeverityWarn, Subject: "key " + w.Entity}
-	switch {
-	case w.Entity == ownEntity:
-		f.Problem = "this service's own key, which sets the guard; let nobody else have it"
-	case caps == cephcaps.AuditCaps():
-		f.Problem = "an audit key, which reads every key of the cluster; let nobody but this service have it"
-	case w.Entity == "client.admin", strings.HasPrefix(strings.TrimSpace(caps.Mon), "allow *"):
-		f.Problem = "an admin's key, which may do anything; let no cloud have it"
-	default:
-		f.Problem = fmt.Sprintf("it could switch off the guard of %s: %s", strings.Join(w.Pools, ", "), w.Why)
-		f.Hint = "quarantinectl ceph caps --cloud-entity " + w.Entity
-	}
-	return f
 }

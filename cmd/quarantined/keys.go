@@ -69,12 +69,15 @@ func judgeKeys(dump []byte, pools []string, own string) ([]quarantine.Finding, e
 		return nil, fmt.Errorf("read the cluster's keys: %w", err)
 	}
 	var out []quarantine.Finding
-	for _, w := range cephcaps.Ways(keys, pools) {
-		if w.Entity == "client."+own {
+	for _, v := range cephcaps.Judge(keys, pools, "client."+own) {
+		if v.Own {
 			continue
 		}
-		out = append(out, warn("key "+w.Entity, fmt.Sprintf("could switch off the guard of %s: %s", strings.Join(w.Pools, ", "), w.Why),
-			"quarantinectl ceph caps --cloud-entity "+w.Entity))
+		f := warn("key "+strings.Join(v.Entities, ", "), v.Problem, "")
+		if v.Narrow {
+			f.Hint = "quarantinectl ceph caps --cloud-entity " + v.Entities[0]
+		}
+		out = append(out, f)
 	}
 	if len(out) == 0 {
 		out = append(out, ok("ceph keys", "none but the service's own could switch a guard off"))

@@ -91,16 +91,3 @@ func FuzzCanSwitchOff(f *testing.F) {
 		}
 	})
 }
-
-// Of a cluster's keys the clients' that can are named, with the pools.
-func TestWays(t *testing.T) {
-	keys := []Key{
-		{Entity: "osd.0", Caps: Caps{OSD: "allow *"}},
-		{Entity: "client.openstack", Caps: CloudCaps([]string{"vms", "volumes"})},
-		{Entity: "client.classic", Caps: CloudCaps(nil, "volumes")},
-	}
-	ways := Ways(keys, []string{"vms", "volumes/ns"})
-	if len(ways) != 1 || ways[0].Entity != "client.classic" || len(ways[0].Pools) != 1 || ways[0].Pools[0] != "volumes/ns" || ways[0].Why == "" {
-		t.Errorf("got %+v", ways)
-	}
-}

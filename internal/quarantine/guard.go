@@ -37,7 +37,7 @@ type Guard interface {
 type GuardStatus struct {
 	Pool      Pool         `json:"pool"`
 	Setting   GuardSetting `json:"setting"`
-	CheckedAt time.Time    `json:"checked_at"`
+	CheckedAt time.Time    `json:"checked_at,omitzero"`
 	// CanaryAt is when a canary was last found in the trash; zero: never.
 	CanaryAt time.Time `json:"canary_at,omitzero"`
 	// Fault is empty when the guard holds, else what is wrong in a sentence;
