@@ -44,7 +44,7 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 			if _, err := l.run(ctx, "ceph-mon", "-c", l.Conf, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", filepath.Join(l.Dir, "keyrings", "all")); err != nil {
 				return err
 			}
-			if _, err := l.run(ctx, "ceph-mon", "-c", l.Conf, "-i", "a", "--pid-file", l.pidFile("mon")); err != nil {
+			if err := l.launch(ctx, "mon"); err != nil {
 				return err
 			}
 			return l.script(ctx, "osd new "+osdUUID)
@@ -61,14 +61,8 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 		commands = append(commands, "osd pool create "+p+" 8 8 replicated", "osd pool application enable "+p+" rbd")
 	}
 	err = together(
-		func() error {
-			_, err := l.run(ctx, "ceph-mgr", "-c", l.Conf, "-i", "x", "--pid-file", l.pidFile("mgr"))
-			return err
-		},
-		func() error {
-			_, err := l.run(ctx, "ceph-osd", "-c", l.Conf, "-i", "0", "--pid-file", l.pidFile("osd"))
-			return err
-		},
+		func() error { return l.launch(ctx, "mgr") },
+		func() error { return l.launch(ctx, "osd") },
 		func() error { return l.script(ctx, commands...) })
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package cephlab
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,28 @@ func (l *Lab) Pause(daemon string) error { return l.signal(daemon, syscall.SIGST
 
 // Resume lets a paused daemon go on.
 func (l *Lab) Resume(daemon string) error { return l.signal(daemon, syscall.SIGCONT) }
+
+// Restart kills a daemon (mon, mgr, osd) as a crash does, and starts it again.
+// It returns when the daemon runs, which is before it serves.
+func (l *Lab) Restart(ctx context.Context, daemon string) error {
+	pid, ok := l.pid(daemon)
+	if !ok {
+		return fmt.Errorf("restart %s: %w", daemon, ErrNotRunning)
+	}
+	if err := l.kill([]int{pid}); err != nil {
+		return fmt.Errorf("restart %s: %w", daemon, err)
+	}
+	return l.launch(ctx, daemon)
+}
+
+// ids are the names of the lab's daemons within their kind.
+var ids = map[string]string{"mon": "a", "mgr": "x", "osd": "0"}
+
+// launch starts a daemon, which goes to the background when it runs.
+func (l *Lab) launch(ctx context.Context, daemon string) error {
+	_, err := l.run(ctx, "ceph-"+daemon, "-c", l.Conf, "-i", ids[daemon], "--pid-file", l.pidFile(daemon))
+	return err
+}
 
 func (l *Lab) signal(daemon string, s syscall.Signal) error {
 	pid, ok := l.pid(daemon)
@@ -70,17 +93,24 @@ func (l *Lab) owns(pid int) bool {
 	return false
 }
 
-// killAll ends the daemons. SIGKILL: nothing in a lab is worth the seconds of
-// an orderly end, and a paused daemon obeys it too.
+// killAll ends the daemons.
 func (l *Lab) killAll() error {
 	var pids []int
-	var errs []error
 	for _, d := range daemons {
 		if pid, ok := l.pid(d); ok {
 			pids = append(pids, pid)
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				errs = append(errs, fmt.Errorf("kill %s: %w", d, err))
-			}
+		}
+	}
+	return l.kill(pids)
+}
+
+// kill ends daemons and waits for their end. SIGKILL: nothing in a lab is
+// worth the seconds of an orderly end, and a paused daemon obeys it too.
+func (l *Lab) kill(pids []int) error {
+	var errs []error
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, fmt.Errorf("kill process %d: %w", pid, err))
 		}
 	}
 	for deadline := time.Now().Add(stopTimeout); ; time.Sleep(5 * time.Millisecond) {

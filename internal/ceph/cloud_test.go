@@ -15,18 +15,22 @@ import (
 // cloud acts on the lab with the cloud's key, through librbd, as a hypervisor
 // or a cloud's services do.
 type cloud struct {
-	t    *testing.T
-	conn *rados.Conn
+	t     *testing.T
+	conns map[string]*rados.Conn // by fsid
 }
 
-func newCloud(t *testing.T, l *cephlab.Lab) cloud {
+func newCloud(t *testing.T, labs ...*cephlab.Lab) cloud {
 	t.Helper()
-	return cloud{t, connectAs(t, l, cephlab.Cloud)}
+	c := cloud{t, map[string]*rados.Conn{}}
+	for _, l := range labs {
+		c.conns[l.FSID] = connectAs(t, l, cephlab.Cloud)
+	}
+	return c
 }
 
 // in runs act on the pool.
 func (c cloud) in(p quarantine.PoolRef, act func(*rados.IOContext) error) error {
-	io, err := c.conn.OpenIOContext(p.Pool)
+	io, err := c.conns[p.FSID].OpenIOContext(p.Pool)
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (c cloud) CloudForceRemove(key quarantine.Key) error {
 }
 
 func (c cloud) CloudWatch(key quarantine.Key, _ string) (func(), error) {
-	io, err := c.conn.OpenIOContext(key.Pool)
+	io, err := c.conns[key.FSID].OpenIOContext(key.Pool)
 	if err != nil {
 		return nil, err
 	}

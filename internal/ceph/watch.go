@@ -2,11 +2,9 @@ package ceph
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,13 +25,16 @@ type TrashWatch struct {
 	offer  func(quarantine.TrashEntry)
 	missed func()
 
+	// silence is how long ago the OSD may have confirmed the watch last.
+	silence time.Duration
+
 	mu sync.Mutex
 	up bool
 }
 
 // NewTrashWatch makes the watch; Run works.
 func NewTrashWatch(r *Registry, pool quarantine.PoolRef, log *slog.Logger, offer func(quarantine.TrashEntry), missed func()) *TrashWatch {
-	return &TrashWatch{r: r, pool: pool, log: log, offer: offer, missed: missed}
+	return &TrashWatch{r: r, pool: pool, log: log, offer: offer, missed: missed, silence: watchSilence}
 }
 
 // Up reports whether the watch stands.
@@ -53,13 +54,20 @@ func (w *TrashWatch) set(up bool) {
 const (
 	watchRetryMin = time.Second
 	watchRetryMax = time.Minute
-	// watchCheck is how often a quiet watch is asked whether it still stands.
-	watchCheck = 10 * time.Second
+	// watchCheck is how often a watch is asked whether it still stands. The
+	// answer comes from the client's own memory.
+	watchCheck = time.Second
+	// watchSilence: librados asks the OSD every 5 s to confirm the watch, and
+	// the OSD drops one that it has not heard of for 30 s.
+	watchSilence = 15 * time.Second
+	// watchEnd is how long Run waits, when it ends, for Ceph to take the watch
+	// off.
+	watchEnd = 2 * time.Second
 )
 
-// Run watches until ctx ends. A watch that breaks (OSD restart, network) is
-// set up again, and missed is called, because what came in between was not
-// heard.
+// Run watches until ctx ends. A watch that breaks is set up again. After that,
+// and after a time in which Ceph did not answer, missed is called, because what
+// came in between was perhaps not heard.
 func (w *TrashWatch) Run(ctx context.Context) error {
 	wait := watchRetryMin
 	for ctx.Err() == nil {
@@ -87,31 +95,38 @@ func (w *TrashWatch) watch(ctx context.Context, established func()) error {
 		return err
 	}
 	what := "watch the trash of " + w.pool.String()
-	watcher, err := get(ctx, c, what, func() (*rados.Watcher, error) {
+	s, err := get(ctx, c, what, func() (*standing, error) {
 		// The object comes into being with the pool's first trash entry. An
-		// empty one is what librbd makes, too.
+		// empty one is what librbd makes, too. That it can be asked for shows
+		// also that Ceph answers: go-ceph holds a lock of all watches of the
+		// process while it sets one up.
 		err := ioctx.Create(trashObject, rados.CreateExclusive)
 		if err != nil && errnoOf(err) != syscall.EEXIST {
 			return nil, err
 		}
-		return ioctx.Watch(trashObject)
-	}, func(watcher *rados.Watcher) { _ = watcher.Delete() })
+		watcher, err := ioctx.Watch(trashObject)
+		if err != nil {
+			return nil, err
+		}
+		c.keep()
+		s := &standing{watcher: watcher, broken: make(chan error, 1), stop: make(chan struct{})}
+		s.pump.Go(func() { w.pump(s) })
+		return s, nil
+	}, func(s *standing) { c.release(s.end) })
 	if err != nil {
 		return err
 	}
-	stop := make(chan struct{})
-	var pump sync.WaitGroup
-	broken := make(chan error, 1)
-	pump.Go(func() { w.pump(watcher, stop, broken) })
 	defer func() {
-		// The pump goes on acknowledging until the watch is gone: a
-		// notification that is under way would hold up its remover otherwise.
-		err := c.do(context.WithoutCancel(ctx), "end the watch on the trash of "+w.pool.String(), watcher.Delete)
-		if err != nil && !errors.Is(err, quarantine.ErrUnavailable) {
-			w.log.Debug("end the watch", "pool", w.pool.String(), "error", err)
+		s.over.Store(true)
+		timer := time.NewTimer(watchEnd)
+		defer timer.Stop()
+		select {
+		case err := <-c.release(s.end):
+			if err != nil {
+				w.log.Debug("end the watch", "pool", w.pool.String(), "error", err)
+			}
+		case <-timer.C: // Ceph hangs; Cluster.Close waits for the rest
 		}
-		close(stop)
-		pump.Wait()
 	}()
 	established()
 	w.set(true)
@@ -122,22 +137,59 @@ func (w *TrashWatch) watch(ctx context.Context, established func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-broken:
+		case err := <-s.broken:
 			return mapped(what, err)
 		case <-tick.C:
-			if _, err := get(ctx, c, what, watcher.Check, nil); err != nil {
-				return err
+			age, err := s.watcher.Check()
+			if err != nil {
+				return mapped(what, err)
 			}
+			w.confirmed(age <= w.silence)
 		}
 	}
 }
 
+// confirmed notes whether the OSD answers. While it does not, nothing is
+// heard; librados itself takes the watch up again when it does, or says that it
+// broke.
+func (w *TrashWatch) confirmed(ok bool) {
+	if ok == w.Up() {
+		return
+	}
+	w.set(ok)
+	if ok {
+		w.log.Info("the watch on the trash is confirmed again", "pool", w.pool.String())
+		w.missed()
+	} else {
+		w.log.Warn("the watch on the trash is not confirmed; Ceph does not answer", "pool", w.pool.String())
+	}
+}
+
+// standing is a watch that was set up.
+type standing struct {
+	watcher *rados.Watcher
+	broken  chan error
+	// over: what is heard from now on is of no interest any more.
+	over atomic.Bool
+	stop chan struct{}
+	pump sync.WaitGroup
+}
+
+// end takes the watch off. The pump works until it is gone: a notification
+// that is under way would hold up its remover otherwise.
+func (s *standing) end() error {
+	err := s.watcher.Delete()
+	close(s.stop)
+	s.pump.Wait()
+	return err
+}
+
 // pump takes the notifications off the watcher's unbuffered channels.
-func (w *TrashWatch) pump(watcher *rados.Watcher, stop <-chan struct{}, broken chan<- error) {
-	events, faults := watcher.Events(), watcher.Errors()
+func (w *TrashWatch) pump(s *standing) {
+	events, faults := s.watcher.Events(), s.watcher.Errors()
 	for {
 		select {
-		case <-stop:
+		case <-s.stop:
 			return
 		case ev, ok := <-events:
 			if !ok {
@@ -147,59 +199,18 @@ func (w *TrashWatch) pump(watcher *rados.Watcher, stop <-chan struct{}, broken c
 			if err := ev.Ack(nil); err != nil {
 				w.log.Debug("acknowledge a trash notification", "pool", w.pool.String(), "error", err)
 			}
-			w.hear(ev.Data)
+			if !s.over.Load() {
+				w.hear(ev.Data)
+			}
 		case err, ok := <-faults:
 			if !ok {
 				faults = nil
 				continue
 			}
 			select {
-			case broken <- err:
+			case s.broken <- err:
 			default:
 			}
 		}
 	}
-}
-
-// The operations of librbd's trash watcher (librbd::trash_watcher::NotifyOp).
-const (
-	opImageAdded   = 0
-	opImageRemoved = 1
-)
-
-func (w *TrashWatch) hear(payload []byte) {
-	id, spec, err := decodeTrashNotice(payload)
-	switch {
-	case errors.Is(err, errOtherNotice):
-	case err != nil:
-		w.log.Warn("a trash notification does not parse; the trash is listed instead", "pool", w.pool.String(), "error", err)
-		w.missed()
-	case spec.users():
-		w.offer(spec.entry(w.pool.Key(id)))
-	}
-}
-
-// errOtherNotice says that a notification is not about an arrival.
-var errOtherNotice = errors.New("not an arrival")
-
-// decodeTrashNotice reads a notification of librbd's trash watcher: version,
-// compat (u8), length (u32), operation (u32); for an arrival the image id
-// (string) and the TrashImageSpec.
-func decodeTrashNotice(b []byte) (string, trashSpec, error) {
-	if len(b) < 10 {
-		return "", trashSpec{}, errSpec
-	}
-	switch op := binary.LittleEndian.Uint32(b[6:]); op {
-	case opImageAdded:
-	case opImageRemoved:
-		return "", trashSpec{}, errOtherNotice
-	default:
-		return "", trashSpec{}, fmt.Errorf("operation %d: %w", op, errSpec)
-	}
-	id, rest, ok := decodeString(b[10:])
-	if !ok {
-		return "", trashSpec{}, errSpec
-	}
-	spec, _, err := decodeTrashSpec(rest)
-	return id, spec, err
 }

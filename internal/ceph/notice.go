@@ -1,0 +1,50 @@
+package ceph
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The operations of librbd's trash watcher (librbd::trash_watcher::NotifyOp).
+const (
+	opImageAdded   = 0
+	opImageRemoved = 1
+)
+
+func (w *TrashWatch) hear(payload []byte) {
+	id, spec, err := decodeTrashNotice(payload)
+	switch {
+	case errors.Is(err, errOtherNotice):
+	case err != nil:
+		w.log.Warn("a trash notification does not parse; the trash is listed instead", "pool", w.pool.String(), "error", err)
+		w.missed()
+	case spec.users():
+		w.offer(spec.entry(w.pool.Key(id)))
+	}
+}
+
+// errOtherNotice says that a notification is not about an arrival.
+var errOtherNotice = errors.New("not an arrival")
+
+// decodeTrashNotice reads a notification of librbd's trash watcher: version,
+// compat (u8), length (u32), operation (u32); for an arrival the image id
+// (string) and the TrashImageSpec.
+func decodeTrashNotice(b []byte) (string, trashSpec, error) {
+	if len(b) < 10 {
+		return "", trashSpec{}, errSpec
+	}
+	switch op := binary.LittleEndian.Uint32(b[6:]); op {
+	case opImageAdded:
+	case opImageRemoved:
+		return "", trashSpec{}, errOtherNotice
+	default:
+		return "", trashSpec{}, fmt.Errorf("operation %d: %w", op, errSpec)
+	}
+	id, rest, ok := decodeString(b[10:])
+	if !ok {
+		return "", trashSpec{}, errSpec
+	}
+	spec, _, err := decodeTrashSpec(rest)
+	return id, spec, err
+}
