@@ -35,10 +35,9 @@ func rank(r Role) int {
 }
 
 // may reports whether a token of the role may do what needs the other. What is
-// for hooks is for everybody with a token; the hook's handler asks further.
-func (r Role) may(need Role) bool {
-	return need == RoleHook || rank(r) >= rank(need)
-}
+// for hooks, whose rank is 0, is for everybody with a token; the hook's handler
+// asks further.
+func (r Role) may(need Role) bool { return rank(r) >= rank(need) }
 
 // admit is the middleware of every operation: it lets in who may, reads the
 // body, and only then lets huma look at the request.

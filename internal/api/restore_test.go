@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,48 +98,66 @@ func TestRestoreRefused(t *testing.T) {
 	w.refused(w.send(operator, "POST", path, `{"in_place":true,"reason":"r"}`, accept...), http.StatusConflict, wire.CodeRefused, "otto")
 }
 
-// Progress is told at most a few times a second, the first and the last
-// always; an error after it is the last line, and one line in the log.
+// Progress is told at most four times a second: the first and the last always.
 func TestRestoreProgress(t *testing.T) {
 	t.Parallel()
-	var fail error
-	w := start(t)
-	w2 := start(t, func(v *world) {
-		v.cfg.Disks, v.clock = w.catalog, w.clock
-		v.cfg.Clock = w.clock.Now
-		v.cfg.Restorer = restorer(func(_ context.Context, id string, progress quarantine.Progress) (quarantine.Disk, error) {
+	out := &lineWriter{written: make(chan string, 2000)}
+	var told []string
+	w := start(t, func(w *world) {
+		w.cfg.Restorer = restorer(func(_ context.Context, id string, progress quarantine.Progress) (quarantine.Disk, error) {
 			for i := range uint64(1000) {
 				progress(i+1, 1000)
+				if i%250 == 0 || i == 999 { // told: wait, so that no newer one replaces it
+					told = append(told, <-out.written)
+				}
 				w.clock.add(time.Millisecond)
 			}
-			return w.disk(id), fail
+			return w.disk(id), nil
 		})
 	})
 	d := w.dead(vms, "root")
-	path := "/v1/disks/" + d.ID + "/restore"
-	got := steps(t, w2.send(operator, "POST", path, `{"name":"x","flatten":true,"reason":"r"}`))
-	told := got[:len(got)-1]
-	// Steps that the writer has no time for are dropped, but never the last
-	// one, and there are no more than one each quarter of a second.
-	if len(told) == 0 || len(told) > 5 || told[len(told)-1].Done != 1000 || got[len(got)-1].Disk == nil {
-		t.Errorf("%d steps of progress: %+v", len(told), got)
+	r := httptest.NewRequest("POST", "/v1/disks/"+d.ID+"/restore", strings.NewReader(`{"name":"x","flatten":true,"reason":"r"}`))
+	r.Header.Set("Authorization", "Bearer "+operator)
+	w.server.Handler().ServeHTTP(out, r)
+	close(out.written)
+	for line := range out.written {
+		told = append(told, line)
 	}
-	for i := 1; i < len(told); i++ {
-		if told[i].Done < told[i-1].Done+250 && told[i].Done != 1000 {
-			t.Errorf("%d follows %d", told[i].Done, told[i-1].Done)
-		}
+	want := []string{`{"done":1,"total":1000}`, `{"done":251,"total":1000}`, `{"done":501,"total":1000}`, `{"done":751,"total":1000}`, `{"done":1000,"total":1000}`}
+	if len(told) != 6 || !slices.Equal(told[:5], want) || !strings.Contains(told[5], d.ID) {
+		t.Errorf("%d lines: %q", len(told), told)
 	}
-	w2.silent()
-	w2.requests.take()
+	w.silent()
+}
 
-	fail = fmt.Errorf("flatten: %w", quarantine.ErrUnavailable)
-	got = steps(t, w2.send(operator, "POST", path, `{"name":"x","flatten":true,"reason":"r"}`))
+// lineWriter hands over each line that is written.
+type lineWriter struct {
+	httptest.ResponseRecorder
+	written chan string
+}
+
+func (l *lineWriter) Write(b []byte) (int, error) {
+	l.written <- strings.TrimSpace(string(b))
+	return len(b), nil
+}
+
+// An error after the first step is the last line, and one line in the log.
+func TestRestoreFails(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(w *world) {
+		w.cfg.Restorer = restorer(func(_ context.Context, _ string, progress quarantine.Progress) (quarantine.Disk, error) {
+			progress(1, 2)
+			return quarantine.Disk{}, fmt.Errorf("flatten: %w", quarantine.ErrUnavailable)
+		})
+	})
+	d := w.dead(vms, "root")
+	got := steps(t, w.send(operator, "POST", "/v1/disks/"+d.ID+"/restore", `{"name":"x","flatten":true,"reason":"r"}`))
 	last := got[len(got)-1]
-	if last.Disk != nil || last.Error == nil || last.Error.Status != 503 || last.Error.Code != wire.CodeUnavailable || !errors.Is(last.Error, quarantine.ErrUnavailable) {
-		t.Errorf("%+v", last)
+	if len(got) != 2 || last.Disk != nil || last.Error == nil || last.Error.Status != 503 || !errors.Is(last.Error, quarantine.ErrUnavailable) {
+		t.Errorf("%+v", got)
 	}
-	w2.logged(503, "otto", "flatten")
-	if r := w2.requests.take(); len(r) != 1 || r[0].status != 503 {
+	w.logged(503, "otto", "flatten")
+	if r := w.requests.take(); len(r) != 1 || r[0].status != 503 {
 		t.Errorf("counted %+v", r)
 	}
 }
