@@ -128,16 +128,16 @@ func (a *app) list(ctx context.Context, c *client.Client, f listFlags) error {
 
 func diskTable(p *page, disks []wire.Disk) {
 	columns := []column{
-		{title: "ID"}, {title: "STATE"}, {title: "NAME", fit: cut}, {title: "DELETED (UTC)"}, {title: "KEPT UNTIL"},
-		{title: "SIZE", extra: true, right: true}, {title: "ADDRESSES", fit: cut, extra: true},
+		{title: "ID"}, {title: "STATE"}, {title: "NAME", fit: cut}, {title: "DELETED (UTC)"},
 		{title: "PROJECT", fit: cut, extra: true}, {title: "USER", fit: cut, extra: true},
+		{title: "ADDRESSES", fit: cut, extra: true}, {title: "KEPT UNTIL", extra: true}, {title: "SIZE", extra: true, right: true},
 		{title: "ROLE", extra: true}, {title: "POOL", extra: true}, {title: "CLOUD", extra: true},
 	}
 	var rows [][]string
 	for _, d := range disks {
 		rows = append(rows, []string{
-			d.ID, d.State, diskName(d), moment(d.DeletedAt), keptUntil(d),
-			size(d.SizeBytes), either(strings.Join(d.Addresses, " ")), either(d.Project), either(d.User),
+			d.ID, d.State, diskName(d), moment(d.DeletedAt), either(d.Project), either(d.User),
+			either(strings.Join(d.Addresses, " ")), keptUntil(d), size(d.SizeBytes),
 			either(d.Role), poolOf(d), either(d.Cloud),
 		})
 	}

@@ -29,6 +29,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, clock: time.Now, screen: screenOf(stdin, stdout, stderr)}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, clock: time.Now, screen: screenOf(stdin, stdout, stderr, env("COLUMNS"))}
 	return a.main(ctx, args)
 }

@@ -54,7 +54,7 @@ type column struct {
 
 const (
 	gap     = 2
-	minCut  = 16
+	minCut  = 12
 	minWrap = 24
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strconv"
 
 	"github.com/vbauerster/mpb/v8/cwriter"
 )
@@ -10,15 +11,18 @@ import (
 type screen struct {
 	// stdin, stdout and stderr are terminals.
 	stdin, stdout, stderr bool
-	// width is that of standard output in columns, 80 where it is not a
-	// terminal.
+	// width is that of standard output in columns; where it is not a terminal,
+	// what COLUMNS says, or 80.
 	width int
 }
 
 const plainWidth = 80
 
-func screenOf(stdin, stdout, stderr any) screen {
+func screenOf(stdin, stdout, stderr any, columns string) screen {
 	s := screen{stdin: isTerminal(stdin), stdout: isTerminal(stdout), stderr: isTerminal(stderr), width: plainWidth}
+	if n, err := strconv.Atoi(columns); err == nil && n > 0 {
+		s.width = n
+	}
 	if f, ok := stdout.(*os.File); ok && s.stdout {
 		if w, _, err := cwriter.GetSize(int(f.Fd())); err == nil && w > 0 {
 			s.width = w
