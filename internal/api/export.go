@@ -107,7 +107,8 @@ type rawExport struct {
 	trailer  bool
 }
 
-// Begin writes the headers.
+// Begin prepares the headers. They go with the first bytes: a read that fails
+// at once can still be answered with the reason.
 func (e *rawExport) Begin(d quarantine.Disk) error {
 	if d.SizeBytes < 0 {
 		return fmt.Errorf("the size of disk %s is not known", d.ID)
@@ -123,7 +124,6 @@ func (e *rawExport) Begin(d quarantine.Disk) error {
 		h.Set("Content-Length", strconv.FormatInt(e.size, 10))
 	}
 	h.Set("Content-Type", rawType)
-	e.x.WriteHeader(http.StatusOK)
 	e.w = bufio.NewWriterSize(toClient{e.x}, exportBuffer)
 	return nil
 }
@@ -187,13 +187,12 @@ type sparseExport struct {
 	out *wire.ExportWriter
 }
 
-// Begin writes the headers and the beginning of the form.
+// Begin prepares the headers, and the beginning of the form.
 func (e *sparseExport) Begin(d quarantine.Disk) (err error) {
 	if d.SizeBytes < 0 {
 		return fmt.Errorf("the size of disk %s is not known", d.ID)
 	}
 	e.x.Header().Set("Content-Type", wire.ExportContentType)
-	e.x.WriteHeader(http.StatusOK)
 	e.w = bufio.NewWriterSize(toClient{e.x}, exportBuffer)
 	e.out, err = wire.NewExportWriter(e.w, d.SizeBytes)
 	return err

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -120,6 +121,27 @@ func sparse(t *testing.T, body []byte) (content []byte, extents int, sum [32]byt
 	return content, extents, sum
 }
 
+// A disk of no bytes is exported as such.
+func TestEmptyExport(t *testing.T) {
+	t.Parallel()
+	sum := sha256.Sum256(nil)
+	w := start(t, func(w *world) {
+		w.cfg.Exporter = exporter(func(_ context.Context, id string, sink quarantine.ExportSink) (string, error) {
+			return hex.EncodeToString(sum[:]), sink.Begin(quarantine.Disk{ID: id})
+		})
+	})
+	d := w.dead(vms, "root")
+	a := w.send(operator, "POST", "/v1/disks/"+d.ID+"/export", `{"reason":"look"}`)
+	if a.status != http.StatusOK || len(a.body) != 0 || a.header.Get("Content-Length") != "0" || a.header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%+v", a)
+	}
+	a = w.send(operator, "POST", "/v1/disks/"+d.ID+"/export", `{"reason":"look"}`, "Accept", wire.ExportContentType)
+	if content, extents, got := sparse(t, a.body); len(content) != 0 || extents != 0 || got != sum {
+		t.Errorf("%d bytes in %d extents", len(content), extents)
+	}
+	w.silent()
+}
+
 // An extent larger than a reader takes is sent in pieces.
 func TestLargeExtent(t *testing.T) {
 	t.Parallel()
@@ -138,18 +160,24 @@ func TestLargeExtent(t *testing.T) {
 	}
 }
 
-// What fails before the first byte is a plain problem.
+// What fails before the first byte is a plain problem: a disk that may not be
+// exported, and one that cannot be read.
 func TestExportRefused(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	d := w.dead(vms, "root")
 	w.ceph.FailNext("ReadSealed", 1, fmt.Errorf("no answer: %w", quarantine.ErrUnavailable))
-	// The domain begins the answer before it reads, so this one is cut.
-	_, err := w.export(d.ID)
-	if err == nil {
-		t.Error("an export that could not be read looks whole")
+	a := w.send(operator, "POST", "/v1/disks/"+d.ID+"/export", `{"reason":"r"}`)
+	w.refused(a, http.StatusServiceUnavailable, wire.CodeUnavailable, "otto")
+	if got := a.header.Get("Content-Length"); got != strconv.Itoa(len(a.body)) {
+		t.Errorf("Content-Length %q of %d bytes", got, len(a.body))
 	}
-	w.logged(503, "otto", "no answer")
+	w.ceph.FailNext("ReadSealed", 1, fmt.Errorf("no answer: %w", quarantine.ErrUnavailable))
+	a = w.send(operator, "POST", "/v1/disks/"+d.ID+"/export", `{"reason":"r"}`, "TE", "trailers")
+	w.refused(a, http.StatusServiceUnavailable, wire.CodeUnavailable, "otto")
+	if got := a.header.Get("Trailer"); got != "" {
+		t.Errorf("Trailer %q", got)
+	}
 	if a := w.send(admin, "POST", "/v1/disks/"+d.ID+"/restore", `{"in_place":true,"reason":"r"}`); a.status != http.StatusOK {
 		t.Fatalf("%d %s", a.status, a.body)
 	}

@@ -25,7 +25,11 @@ const retryAfter = "10"
 // refuse answers with a problem.
 func (x *exchange) refuse(p *wire.Problem) {
 	x.fail(p)
-	setProblemHeaders(x.Header().Set, p)
+	h := x.Header()
+	// Of an export that failed before its first byte.
+	h.Del("Content-Length")
+	h.Del("Trailer")
+	setProblemHeaders(h.Set, p)
 	x.WriteHeader(p.Status)
 	_ = json.NewEncoder(x).Encode(p) // a client that has gone needs no answer
 }
