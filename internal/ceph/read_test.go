@@ -22,6 +22,7 @@ type maker struct {
 	rnd  *rand.Rand
 	io   *rados.IOContext
 	name string
+	n    int // snapshots made
 	log  []string
 }
 
@@ -56,7 +57,7 @@ func (m *maker) live() (err error) {
 			err = cerr
 		}
 	}()
-	for i := range m.rnd.IntN(6) {
+	for range m.rnd.IntN(6) {
 		size, err := img.GetSize()
 		if err != nil {
 			return err
@@ -75,8 +76,9 @@ func (m *maker) live() (err error) {
 			m.note("discard %d at %d", n, offset)
 			_, err = img.Discard(uint64(offset), uint64(n))
 		case 3:
-			m.note("snapshot %d", i)
-			_, err = img.CreateSnapshot(fmt.Sprintf("%s-%d", m.name, i))
+			m.n++
+			m.note("snapshot %d", m.n)
+			_, err = img.CreateSnapshot(fmt.Sprint("snap", m.n))
 		case 4:
 			size = uint64(m.rnd.Int64N(20<<20) + 1)
 			m.note("resize %d", size)

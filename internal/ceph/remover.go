@@ -81,11 +81,55 @@ func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, img.Close()) }()
-		if err := img.GetSnapshot(quarantine.SealSnapshot).Remove(); err != nil && !gone(err) {
+		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
+	})
+}
+
+// Strip removes every snapshot, the seal last. Similar to: rbd snap purge
+// --image-id ID.
+func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "remove the snapshots of image "+key.String(), func() (err error) {
+		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageById)
+		if gone(err) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return nil
+		defer func() { err = errors.Join(err, img.Close()) }()
+		snaps, err := img.GetSnapshotNames()
+		if err != nil {
+			return err
+		}
+		for _, s := range snaps {
+			if s.Name != quarantine.SealSnapshot {
+				if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
+					return err
+				}
+			}
+		}
+		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
 	})
+}
+
+// removeSnapshot removes a snapshot, protected or not; one that is gone is
+// success.
+func removeSnapshot(s *rbd.Snapshot) error {
+	protected, err := s.IsProtected()
+	if err == nil && protected {
+		err = s.Unprotect()
+	}
+	if err == nil {
+		err = s.Remove()
+	}
+	if gone(err) {
+		return nil
+	}
+	return err
 }
 
 // Reopen takes the protection time off a trash entry, by way of its reserved

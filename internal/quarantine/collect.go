@@ -28,9 +28,11 @@ import (
 //	   nothing is ever purged unseen.
 //	d. The row becomes purging. Were the image removed first, a crash would
 //	   leave a row that promises a disk which is gone.
-//	e. The seal is removed. From here a crash leaves an unsealed image that is
-//	   still in the trash under its full protection; a lost catalog finds the
-//	   record on it, seals it again and lets it expire again.
+//	e. The snapshots are removed: those that the cloud had left on the image,
+//	   whose time is over with the disk's and with which Ceph would never let it
+//	   go, and last the seal. From here a crash leaves an unsealed image that
+//	   is still in the trash under its full protection; a lost catalog finds
+//	   the record on it, seals it again and lets it expire again.
 //	f. The entry is opened: out under the reserved name, into the trash with no
 //	   protection. A crash between the two leaves a live image under the
 //	   reserved name, which this service, and nobody else, knows.
@@ -373,7 +375,7 @@ func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) 
 // free performs steps e to h. Each may be repeated.
 func (c *Collector) free(ctx context.Context, d Disk, actor string) error {
 	l := c.ledger
-	err := l.around("purge.unseal", func() error { return c.remover.Unseal(ctx, d.Key) })
+	err := l.around("purge.strip", func() error { return c.remover.Strip(ctx, d.Key) })
 	if err == nil {
 		err = l.around("purge.reopen", func() error { return c.remover.Reopen(ctx, d.Key) })
 		if errors.Is(err, ErrNotFound) {

@@ -327,3 +327,21 @@ func TestCollectCancelled(t *testing.T) {
 	}
 	w.nothingRemoved()
 }
+
+// A snapshot that the cloud left on the image does not keep the disk for ever:
+// its time is over with the disk's.
+func TestCollectDiskWithSnapshots(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(vms, diskName)
+	if err := w.ceph.CloudSnapshot(vms, diskName, "of-the-cloud"); err != nil {
+		t.Fatal(err)
+	}
+	w.remove(key)
+	w.adopt(key)
+	w.pass(unexplainedRetain)
+	w.collect()
+	w.intact(key)
+	w.pass(grace)
+	w.collect()
+	w.removedOnce(key)
+}

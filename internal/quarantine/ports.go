@@ -96,6 +96,11 @@ type Remover interface {
 	// Unseal removes the snapshot SealSnapshot; one that is gone is success,
 	// and so is an image that is gone. Similar to: rbd snap rm --image-id ID.
 	Unseal(ctx context.Context, key Key) error
+	// Strip removes every snapshot of the image, also one that is protected
+	// (clone format 1) and those that the cloud left on it; the seal comes
+	// last. An image that is gone is success. ErrBusy if a protected one has
+	// clones. Similar to: rbd snap purge --image-id ID.
+	Strip(ctx context.Context, key Key) error
 	// Reopen takes the protection time off a trash entry: it restores it under
 	// its reserved name and moves it to the trash again with none. An entry
 	// without protection is success.

@@ -73,6 +73,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,
 		"DependentsAreNamed":          dependentsAreNamed,
 		"UnsealRepeats":               unsealRepeats,
+		"StripTakesEverySnapshot":     stripTakesAll,
 		"ReopenTakesProtectionOff":    reopenTakesProtectionOff,
 		"RemoveKeepsCephsRefusals":    removeKeepsRefusals,
 		"PoolsAreApart":               poolsAreApart,

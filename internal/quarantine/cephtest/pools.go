@@ -79,6 +79,7 @@ func (e *env) verbs(ctx context.Context, p quarantine.PoolRef, id, name string) 
 	_, errs["Canary"] = e.Ceph.Canary(ctx, p)
 	_, errs["Dependents"] = e.Remover.Dependents(ctx, key)
 	errs["Unseal"] = e.Remover.Unseal(ctx, key)
+	errs["Strip"] = e.Remover.Strip(ctx, key)
 	errs["Reopen"] = e.Remover.Reopen(ctx, key)
 	errs["Remove"] = e.Remover.Remove(ctx, key, nil)
 	return errs

@@ -75,6 +75,24 @@ func unsealRepeats(e *env) {
 	e.is(e.Remover.Remove(e.ctx, other, nil), quarantine.ErrRefused)
 }
 
+// Every snapshot goes, those that the cloud left too, and with them what kept
+// the image; an image that is gone is success.
+func stripTakesAll(e *env) {
+	key := e.create(e.Pool, "disk")
+	e.ok(e.Cloud.CloudSnapshot(e.Pool, "disk", "of-the-cloud"))
+	e.seal(key)
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "disk", 0))
+	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrRefused)
+	for range 2 {
+		e.ok(e.Remover.Strip(e.ctx, key))
+		if e.info(key).Sealed {
+			e.Fatal("the image is still sealed")
+		}
+	}
+	e.ok(e.Remover.Remove(e.ctx, key, nil))
+	e.ok(e.Remover.Strip(e.ctx, key))
+}
+
 // A protected entry is without protection afterwards, and nothing else of it
 // changed; an act that was cut short between its two moves is finished.
 func reopenTakesProtectionOff(e *env) {

@@ -56,6 +56,24 @@ func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 	})
 }
 
+// Strip removes every snapshot.
+func (r Remover) Strip(ctx context.Context, key quarantine.Key) error {
+	return do(ctx, r.c, Call{Verb: "Strip", Key: key}, func() error {
+		if err := r.c.known(key.PoolRef()); err != nil {
+			return err
+		}
+		img := r.c.images[key]
+		if img == nil {
+			return nil
+		}
+		for _, s := range img.snaps {
+			s.removed = true
+		}
+		r.c.dropRemovedSnaps()
+		return nil
+	})
+}
+
 // Reopen takes the protection off. Its two moves are two steps, and a hook
 // (verbs Reopen.restore and Reopen.trash) can come between them.
 func (r Remover) Reopen(ctx context.Context, key quarantine.Key) error {
