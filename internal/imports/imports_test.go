@@ -63,7 +63,7 @@ func mayImport(from, to string) bool {
 		return under(to, "internal/quarantine", "internal/policy", "internal/api/wire")
 	case from == "internal/catalog/catalogtest":
 		return under(to, "internal/quarantine")
-	case from == "internal/cephcaps":
+	case from == "internal/cephcaps", from == "internal/imports":
 		return false
 	}
 	return to == "internal/quarantine"
