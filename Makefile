@@ -39,12 +39,12 @@ build: install-deps
 ## test: run every test, on a lab Ceph that is stopped at the end
 .PHONY: test
 test: build
-	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -timeout 20m $(TESTFLAGS) ./...
+	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -parallel 8 -timeout 20m $(TESTFLAGS) ./...
 
 ## cover: as test, with coverage in bin/cover.out
 .PHONY: cover
 cover: build
-	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -timeout 20m -coverpkg ./... -coverprofile bin/cover.out ./...
+	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -parallel 8 -timeout 20m -coverpkg ./... -coverprofile bin/cover.out ./...
 	go tool cover -func bin/cover.out | tail -n 1
 
 ## bench: print measures beside their bars, on a lab Ceph

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"quarantine/internal/cephcaps"
 )
 
 // NewPool makes a pool for RBD whose name begins with the prefix and which no
@@ -54,17 +56,22 @@ func (l *Lab) makePool(ctx context.Context, pool string) (err error) {
 		if u.user == Auditor {
 			continue // has no pools
 		}
-		words := []string{"auth caps client." + u.user}
-		for _, a := range u.caps.Args() {
-			words = append(words, `"`+a+`"`)
-		}
-		commands = append(commands, strings.Join(words, " "))
+		commands = append(commands, "auth caps client."+u.user+quoted(u.caps))
 	}
 	// On the list first: caps on a pool that was not made do no harm.
 	if err := l.writePools(pools); err != nil {
 		return err
 	}
 	return l.script(ctx, commands...)
+}
+
+// quoted returns caps as the arguments of a command of script.
+func quoted(c cephcaps.Caps) string {
+	var b strings.Builder
+	for _, a := range c.Args() {
+		b.WriteString(` "` + a + `"`)
+	}
+	return b.String()
 }
 
 func (l *Lab) poolsFile() string { return filepath.Join(l.Dir, "pools") }

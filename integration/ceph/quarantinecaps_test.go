@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,18 +12,24 @@ import (
 	"quarantine/internal/cephcaps"
 )
 
-// work does, with one key, each kind of act that the service does on Ceph.
+// askMonitors does, with one key, what the service asks of the monitors.
+func askMonitors(ctx context.Context, l *Lab, user string) error {
+	steps := &script{ctx: ctx, l: l, user: user}
+	steps.do(l.CephAs, "health")
+	steps.do(l.CephAs, "df")
+	steps.do(l.CephAs, "osd", "blocklist", "add", "127.0.0.1:0/1", "1")
+	return steps.err
+}
+
+// work does, with one key, each kind of act that the service does on a pool.
 func work(ctx context.Context, l *Lab, user, pool, id string) error {
 	steps := &script{ctx: ctx, l: l, user: user}
 	in := func(name string) string { return pool + "/" + name + "-" + id }
 	rbd := func(args ...string) string { return steps.do(l.RBD, args...) }
 	rados := func(args ...string) string { return steps.do(l.Rados, append([]string{"-p", pool}, args...)...) }
 
-	// The guard and the monitors.
+	// The guard.
 	rbd("config", "pool", "set", pool, "rbd_move_to_trash_on_remove_expire_seconds", "86400")
-	steps.do(l.CephAs, "health")
-	steps.do(l.CephAs, "df")
-	steps.do(l.CephAs, "osd", "blocklist", "add", "127.0.0.1:0/"+fmt.Sprint(len(id)+1), "1")
 
 	// A canary, and the trash.
 	rbd("create", "--size", "8M", in("disk"))
@@ -103,28 +108,35 @@ func TestQuarantineCapsAreEnoughAndNeeded(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	l, pool := newPool(t, ctx)
-	if err := work(ctx, l, Quarantine, pool, "whole"); err != nil {
+	if err := errors.Join(askMonitors(ctx, l, Quarantine), work(ctx, l, Quarantine, pool, "whole")); err != nil {
 		t.Fatalf("with all of its caps: %v", err)
 	}
 	whole := cephcaps.QuarantineCaps(pool)
-	grants := strings.Split(whole.OSD, ", ")
 	type part struct {
 		name string
 		caps cephcaps.Caps
+		work func(user string) error
 	}
 	parts := []part{
 		// Reading alone, without which no client can connect.
-		{"mon " + whole.Mon, cephcaps.Caps{Mon: "allow r", OSD: whole.OSD}},
+		{"mon " + whole.Mon, cephcaps.Caps{Mon: "allow r", OSD: whole.OSD}, func(user string) error { return askMonitors(ctx, l, user) }},
 	}
+	grants := strings.Split(whole.OSD, ", ")
 	for i, g := range grants {
 		rest := append(append([]string{}, grants[:i]...), grants[i+1:]...)
-		parts = append(parts, part{"osd " + g, cephcaps.Caps{Mon: whole.Mon, OSD: strings.Join(rest, ", ")}})
+		parts = append(parts, part{"osd " + g, cephcaps.Caps{Mon: whole.Mon, OSD: strings.Join(rest, ", ")},
+			func(user string) error { return work(ctx, l, user, pool, fmt.Sprint("part", i)) }})
 	}
+	users := map[string]cephcaps.Caps{}
+	for i, p := range parts {
+		users[fmt.Sprintf("part%d-%s", i, pool)] = p.caps
+	}
+	addUsers(t, ctx, l, users)
 	for i, p := range parts {
 		t.Run("Without "+p.name, func(t *testing.T) {
-			user := fmt.Sprintf("part%d-%s", i, pool)
-			addUser(t, ctx, l, user, p.caps)
-			err := work(ctx, l, user, pool, fmt.Sprint("part", i))
+			t.Parallel()
+			err := p.work(fmt.Sprintf("part%d-%s", i, pool))
+			t.Logf("refused: %v", err)
 			var refused *CommandError
 			if !errors.As(err, &refused) {
 				t.Fatalf("got %v, want a refusal: if all of it still works, the caps are larger than needed", err)
@@ -133,20 +145,26 @@ func TestQuarantineCapsAreEnoughAndNeeded(t *testing.T) {
 	}
 }
 
-// addUser makes a key with its keyring.
-func addUser(t *testing.T, ctx context.Context, l *Lab, user string, caps cephcaps.Caps) {
+// addUsers makes keys with their keyrings.
+func addUsers(t *testing.T, ctx context.Context, l *Lab, users map[string]cephcaps.Caps) {
 	t.Helper()
-	out, err := l.Ceph(ctx, append([]string{"auth", "get-or-create", "client." + user}, caps.Args()...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Clean(l.Keyring(user)), []byte(out), 0o600); err != nil {
-		t.Fatal(err)
+	var add, remove []string
+	for user, caps := range users {
+		k := key{entity: "client." + user}
+		file := l.Keyring(user)
+		if err := os.WriteFile(file, []byte(k.keyring()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		add = append(add, "auth add client."+user+" -i "+file+quoted(caps))
+		remove = append(remove, "auth rm client."+user)
 	}
 	t.Cleanup(func() {
 		// The test's context is over by now.
-		if _, err := l.Ceph(context.WithoutCancel(ctx), "auth", "rm", "client."+user); err != nil {
+		if err := l.script(context.WithoutCancel(ctx), remove...); err != nil {
 			t.Error(err)
 		}
 	})
+	if err := l.script(ctx, add...); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -201,6 +201,18 @@ func TestActsThatRepeat(t *testing.T) {
 	}
 }
 
+// TestUpperCaseID proves that an id in capitals is the same server's, and names
+// the disk as Nova does.
+func TestUpperCaseID(t *testing.T) {
+	t.Parallel()
+	m := event(t, "normal-delete", "027")
+	want := one(t, m)
+	payload(m)["instance_id"] = strings.ToUpper(serverID)
+	if got := one(t, m); !got.Equal(want) {
+		t.Errorf("got %s", describe(got))
+	}
+}
+
 // TestUnrescue covers an act that was not recorded: the rescue disk goes.
 func TestUnrescue(t *testing.T) {
 	t.Parallel()
