@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	cephlab "quarantine/integration/ceph"
+)
+
+// line is the form of a measure in the bench's output.
+var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s) bar (\d+\.\d+) (ok|short)$`)
+
+// The bench runs to its end on a real Ceph and closes with one line for every
+// measure, in the documented form, whose word and exit status follow from the
+// value and the bar. What the values are is not for a test on a busy machine.
+func TestQuickBench(t *testing.T) {
+	t.Parallel()
+	lab := cephlab.Shared(t)
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), []string{"-quick", "-recordings", "../../internal/openstack/testdata/recordings", "-policies", "../../policies/default.yaml"},
+		lab.Dir, time.Now, &stdout, &stderr)
+	if stderr.Len() > 0 {
+		t.Fatalf("status %d, standard error: %s", status, &stderr)
+	}
+	measures := []string{
+		"adopt_vs_bare_32", "adopt_vs_bare_64", "adopt_vs_shell", "purge_vs_bare_32", "purge_vs_bare_64",
+		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "decode_per_second",
+	}
+	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
+	if len(lines) < len(measures) {
+		t.Fatalf("the output is too short:\n%s", &stdout)
+	}
+	short := 0
+	for i, l := range lines[len(lines)-len(measures):] {
+		m := line.FindStringSubmatch(l)
+		if m == nil || m[1] != measures[i] {
+			t.Errorf("line %q, want the measure %s", l, measures[i])
+			continue
+		}
+		if m[5] == "short" {
+			short = 1
+		}
+	}
+	if status != short {
+		t.Errorf("status %d; a measure is short: %t", status, short == 1)
+	}
+	for _, word := range []string{"cores", "memory", "kernel", "ceph version", "load average"} {
+		if !strings.Contains(stdout.String(), word) {
+			t.Errorf("the output does not tell the machine's %s", word)
+		}
+	}
+}
+
+// A value is ok at its bar and beyond it, on the side that is good.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		v    verdict
+		want string
+	}{
+		{verdict{name: "fast", value: 0.7, unit: "ratio", bar: 0.7}, "fast 0.700 ratio bar 0.70 ok"},
+		{verdict{name: "slow", value: 0.65, unit: "ratio", bar: 0.7}, "slow 0.650 ratio bar 0.70 short"},
+		{verdict{name: "cheap", value: 1.5, unit: "ratio-max", bar: 1.5, atMost: true}, "cheap 1.500 ratio-max bar 1.50 ok"},
+		{verdict{name: "dear", value: 1.55, unit: "ratio-max", bar: 1.5, atMost: true}, "dear 1.550 ratio-max bar 1.50 short"},
+	} {
+		if got := c.v.String(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+		if f := strings.Fields(c.v.String()); len(f) != 6 || !isNumber(f[1]) || !isNumber(f[4]) {
+			t.Errorf("%q does not have six fields with two numbers", c.v)
+		}
+	}
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
+
+// Without recordings there is no rate to report, and that is an error.
+func TestNoRecordings(t *testing.T) {
+	t.Parallel()
+	if s, err := decodeAll(t.TempDir(), time.Millisecond, time.Now); err == nil {
+		t.Errorf("an empty directory gives %+v", s)
+	}
+}
+
+// A lab that is not there and wrong flags are errors with a reason, and not
+// short measures.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		want   string
+	}{
+		{"no such lab", []string{"-lab", t.TempDir()}, 1, "error: open the lab"},
+		{"no lab at all", nil, 2, "usage:"},
+		{"unknown flag", []string{"-slow"}, 2, "-slow"},
+		{"an argument", []string{"-lab", "x", "y"}, 2, "usage:"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			if got := run(t.Context(), c.args, "", time.Now, &stdout, &stderr); got != c.status {
+				t.Errorf("status %d, want %d", got, c.status)
+			}
+			if !strings.Contains(stderr.String(), c.want) {
+				t.Errorf("standard error %q, want %q in it", &stderr, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,36 @@
+// Command bench measures the service side by side with what there is without
+// it, in one run on a lab Ceph, and prints each ratio beside its bar. `make
+// bench` runs it.
+//
+// # What is compared
+//
+//   - Adopting and sealing disks, by quarantine.Adopter over the real adapters
+//     (Ceph, a catalog and a custody log on disk, a policy, a Deletion to join
+//     with each disk), with bare: the same work on Ceph by go-ceph alone, with
+//     the same key and as many workers; and with a shell loop of `rbd snap
+//     create` and `rbd trash mv`.
+//   - Purging them, by a pass of quarantine.Collector, with bare, and with
+//     `rbd trash purge` of images that have no seal.
+//   - The epochs that both cost the cluster's OSD map.
+//   - Decoding OpenStack's notifications, as they were recorded.
+//
+// # How
+//
+// The sides take turns on fresh images, a small round each and another side
+// first in every round, so that whatever else the machine does hits all of
+// them; a result is the sum over the rounds. What prepares a round (clones,
+// their removal by the cloud, the Deletions, the pass that marks disks as
+// expired) is not timed. The ratios decide; the absolute numbers beside them
+// are of this machine and of the moment.
+//
+// # Output
+//
+// The last lines are the measures, one a line:
+//
+//	NAME VALUE UNIT bar BAR ok|short
+//
+// The unit ratio-max marks a ratio that must not exceed its bar; all other
+// values must reach theirs. The exit status is 0 if all are ok, 1 if one is
+// short or the run failed (then there is a line `error: …` on standard error),
+// 2 after a wrong flag.
+package main

@@ -1,0 +1,48 @@
+package main
+
+import "time"
+
+// level is how one concurrency is measured.
+type level struct {
+	// workers work at once; rounds of disks are adopted by each side.
+	workers, rounds, disks int
+	// judged says that the results are held against the bars.
+	judged bool
+	// scripts says that the shell loop and `rbd trash purge` take part in each
+	// round, with so many images.
+	shell, trashPurge int
+}
+
+// plan is how much is measured.
+type plan struct {
+	levels    []level
+	decodeFor time.Duration
+}
+
+// full takes a few minutes. A seal waits for a monitor commit, about a second,
+// which all workers share: a round is several times as many disks as workers,
+// so that its ragged beginning and end do not decide.
+var full = plan{
+	levels: []level{
+		{workers: 1, rounds: 2, disks: 4},
+		{workers: 8, rounds: 2, disks: 32},
+		{workers: 32, rounds: 3, disks: 128, judged: true},
+		{workers: 64, rounds: 3, disks: 128, judged: true, shell: 4, trashPurge: 96},
+	},
+	decodeFor: 3 * time.Second,
+}
+
+// quick goes everywhere once.
+var quick = plan{
+	levels: []level{
+		{workers: 1, rounds: 1, disks: 1},
+		{workers: 8, rounds: 1, disks: 2},
+		{workers: 32, rounds: 1, disks: 4, judged: true},
+		{workers: 64, rounds: 1, disks: 4, judged: true, shell: 1, trashPurge: 2},
+	},
+	decodeFor: 100 * time.Millisecond,
+}
+
+// warmUp is the round whose results are dropped: it makes the connections to
+// the OSDs, the first files, and shows how large a record is.
+var warmUp = level{workers: 4, disks: 4, shell: 0, trashPurge: 0}

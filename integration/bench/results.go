@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// score is what a number of acts took, summed over rounds.
+type score struct {
+	n      int
+	took   time.Duration
+	epochs int // of the OSD map
+}
+
+func (s *score) add(o score) {
+	s.n += o.n
+	s.took += o.took
+	s.epochs += o.epochs
+}
+
+func (s score) perSecond() float64     { return float64(s.n) / s.took.Seconds() }
+func (s score) epochsPer1000() float64 { return 1000 * float64(s.epochs) / float64(s.n) }
+
+// contest is one kind of work, done by both sides.
+type contest struct{ ours, bare score }
+
+// speed is ours as a part of bare's.
+func (c contest) speed() float64 { return c.ours.perSecond() / c.bare.perSecond() }
+
+// epochs is ours as a multiple of bare's.
+func (c contest) epochs() float64 { return c.ours.epochsPer1000() / c.bare.epochsPer1000() }
+
+func (c *contest) add(o contest) {
+	c.ours.add(o.ours)
+	c.bare.add(o.bare)
+}
+
+type levelResult struct {
+	level
+	adopt, purge contest
+}
+
+// results are all scores.
+type results struct {
+	levels            []levelResult
+	shell, trashPurge score
+	decode            score
+}
+
+// print writes the table of absolute numbers.
+func (r *results) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nwork\tworkers\tdisks\tours/h\tbare/h\tours ÷ bare\tepochs per 1,000\tbare")
+	row := func(work string, workers int, c contest) {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\n", work, workers, c.ours.n,
+			perHour(c.ours), perHour(c.bare), c.speed(), c.ours.epochsPer1000(), c.bare.epochsPer1000())
+	}
+	for _, l := range r.levels {
+		row("adopt and seal", l.workers, l.adopt)
+	}
+	for _, l := range r.levels {
+		row("purge", l.workers, l.purge)
+	}
+	script := func(work string, s score) {
+		fmt.Fprintf(t, "%s\t\t%d\t\t%.0f\t\t\t%.0f\n", work, s.n, perHour(s), s.epochsPer1000())
+	}
+	script("shell: rbd trash mv, snap create", r.shell)
+	script("rbd trash purge, no seals", r.trashPurge)
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print the results: %w", err)
+	}
+	return nil
+}
+
+func perHour(s score) float64 { return 3600 * s.perSecond() }
