@@ -89,7 +89,7 @@ func (d *doctor) ceph(ctx context.Context) ([]quarantine.Finding, error) {
 	return out, nil
 }
 
-// guards reads the settings of every pool now, and judges the last canary.
+// guards reads the settings of every pool now; the canary is the last one.
 func (d *doctor) guards(ctx context.Context) ([]quarantine.Finding, error) {
 	var out []quarantine.Finding
 	for _, p := range d.clusters.Pools() {
@@ -98,18 +98,12 @@ func (d *doctor) guards(ctx context.Context) ([]quarantine.Finding, error) {
 			out = append(out, warn(subject, "it has no guard: disks are seized in a race with the cloud", "set guard: true for it and run quarantinectl ceph guard on "+p.PoolRef.String()))
 			continue
 		}
-		last, err := d.guard.Status(ctx, p)
-		if err != nil {
-			return nil, err
-		}
 		st, err := d.guard.Check(ctx, p, false)
 		switch {
 		case err != nil:
 			out = append(out, fault(subject, "its guard cannot be read: "+err.Error(), "ceph -s"))
 		case st.Fault != "":
 			out = append(out, fault(subject, st.Fault, st.Hint))
-		case last.Fault != "":
-			out = append(out, fault(subject, last.Fault, last.Hint))
 		case st.CanaryAt.IsZero():
 			out = append(out, warn(subject, "no canary was let go yet", "quarantinectl run guard"))
 		default:

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-
 	"net/http"
 	"strconv"
 	"sync"

@@ -43,5 +43,8 @@ type GuardStatus struct {
 	// Fault is empty when the guard holds, else what is wrong in a sentence;
 	// Hint is the command that mends it.
 	Fault string `json:"fault,omitempty"`
+	// CanaryFault is what the last canary showed; it stays until another
+	// canary shows that the guard works.
+	CanaryFault string `json:"canary_fault,omitempty"`
 	Hint  string `json:"hint,omitempty"`
 }

@@ -57,32 +57,23 @@ func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardS
 	if err != nil {
 		return GuardStatus{}, err
 	}
-	st := GuardStatus{Pool: pool, CheckedAt: g.ledger.clock().UTC(), CanaryAt: prev.CanaryAt}
+	st := GuardStatus{Pool: pool, CheckedAt: g.ledger.clock().UTC(), CanaryAt: prev.CanaryAt, CanaryFault: prev.CanaryFault}
 	st.Setting, err = g.guard.ReadGuard(ctx, pool.PoolRef)
 	if err != nil {
 		return st, fmt.Errorf("read the guard of %s: %w", pool.PoolRef, err)
+	}
+	if canary {
+		if err := g.letCanaryGo(ctx, &st); err != nil {
+			return st, err
+		}
 	}
 	switch {
 	case !st.Setting.On:
 		st.Fault = "rbd_move_to_trash_on_remove is not set on the pool: deleted disks are gone at once"
 	case st.Setting.Expire < pool.Protect:
-		st.Fault = fmt.Sprintf("rbd_move_to_trash_on_remove_expire_seconds is %s, less than the %s of the configuration", st.Setting.Expire, pool.Protect)
-	}
-	if canary {
-		entry, err := g.guard.Canary(ctx, pool.PoolRef)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			if st.Fault == "" {
-				st.Fault = "the canary was removed and is not in the trash: the guard does not work although its option is set"
-			}
-		case err != nil:
-			return st, fmt.Errorf("canary of %s: %w", pool.PoolRef, err)
-		case st.Fault == "" && entry.ProtectedUntil.Before(g.ledger.clock().Add(pool.Protect/2)):
-			st.Fault = "the canary came into the trash with too short a protection: " + entry.ProtectedUntil.UTC().Format(time.RFC3339)
-			st.CanaryAt = st.CheckedAt
-		default:
-			st.CanaryAt = st.CheckedAt
-		}
+		st.Fault = fmt.Sprintf("rbd_move_to_trash_on_remove_expire_seconds is %s, less than the %s of the configuration", FormatDuration(st.Setting.Expire), FormatDuration(pool.Protect))
+	default:
+		st.Fault = st.CanaryFault
 	}
 	if st.Fault != "" {
 		st.Hint = "quarantinectl ceph guard on " + pool.PoolRef.String()
@@ -91,6 +82,23 @@ func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardS
 		g.Checked(st)
 	}
 	return st, g.keep(ctx, st)
+}
+
+// letCanaryGo removes the canary as a cloud would and notes what came of it.
+func (g *GuardKeeper) letCanaryGo(ctx context.Context, st *GuardStatus) error {
+	entry, err := g.guard.Canary(ctx, st.Pool.PoolRef)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		st.CanaryFault = "the canary was removed and is not in the trash: the guard does not work although its option is set"
+	case err != nil:
+		return fmt.Errorf("canary of %s: %w", st.Pool.PoolRef, err)
+	case entry.ProtectedUntil.Before(g.ledger.clock().Add(st.Pool.Protect / 2)):
+		st.CanaryFault = "the canary came into the trash with too short a protection: " + entry.ProtectedUntil.UTC().Format(time.RFC3339)
+		st.CanaryAt = st.CheckedAt
+	default:
+		st.CanaryFault, st.CanaryAt = "", st.CheckedAt
+	}
+	return nil
 }
 
 // Status returns the last known status of the pool's guard; its CheckedAt is
