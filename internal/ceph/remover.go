@@ -68,19 +68,7 @@ func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
 
 // Unseal removes the seal. Similar to: rbd snap rm --image-id ID.
 func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
-	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
-	if err != nil {
-		return err
-	}
-	return c.do(ctx, "remove the seal of image "+key.String(), func() (err error) {
-		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageById)
-		if gone(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, img.Close()) }()
+	return m.open(ctx, key, "remove the seal of", func(img *rbd.Image) error {
 		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
 	})
 }
@@ -88,11 +76,30 @@ func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 // Strip removes every snapshot, the seal last. Similar to: rbd snap purge
 // --image-id ID.
 func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
+	return m.open(ctx, key, "remove the snapshots of", func(img *rbd.Image) error {
+		snaps, err := img.GetSnapshotNames()
+		if err != nil {
+			return err
+		}
+		for _, s := range snaps {
+			if s.Name == quarantine.SealSnapshot {
+				continue
+			}
+			if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
+				return err
+			}
+		}
+		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
+	})
+}
+
+// open acts on the image, opened for writing. One that is gone is success.
+func (m *Remover) open(ctx context.Context, key quarantine.Key, what string, act func(*rbd.Image) error) error {
 	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, "remove the snapshots of image "+key.String(), func() (err error) {
+	return c.do(ctx, what+" image "+key.String(), func() (err error) {
 		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageById)
 		if gone(err) {
 			return nil
@@ -101,18 +108,7 @@ func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, img.Close()) }()
-		snaps, err := img.GetSnapshotNames()
-		if err != nil {
-			return err
-		}
-		for _, s := range snaps {
-			if s.Name != quarantine.SealSnapshot {
-				if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
-					return err
-				}
-			}
-		}
-		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
+		return act(img)
 	})
 }
 
