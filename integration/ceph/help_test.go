@@ -53,6 +53,7 @@ func wantStatus(t *testing.T, err error, status int) {
 
 const (
 	eperm     = 1
+	eacces    = 13
 	enotempty = 39
 )
 

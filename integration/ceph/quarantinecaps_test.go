@@ -135,11 +135,15 @@ func TestQuarantineCapsAreEnoughAndNeeded(t *testing.T) {
 	for i, p := range parts {
 		t.Run("Without "+p.name, func(t *testing.T) {
 			t.Parallel()
-			err := p.work(fmt.Sprintf("part%d-%s", i, pool))
-			t.Logf("refused: %v", err)
+			user := fmt.Sprintf("part%d-%s", i, pool)
+			err := p.work(user)
 			var refused *CommandError
 			if !errors.As(err, &refused) {
 				t.Fatalf("got %v, want a refusal: if all of it still works, the caps are larger than needed", err)
+			}
+			t.Log(err)
+			if _, err := l.Rados(ctx, user, "lspools"); err != nil {
+				t.Errorf("the key does not work at all: %v", err)
 			}
 		})
 	}
@@ -150,12 +154,7 @@ func addUsers(t *testing.T, ctx context.Context, l *Lab, users map[string]cephca
 	t.Helper()
 	var add, remove []string
 	for user, caps := range users {
-		k := key{entity: "client." + user}
-		file := l.Keyring(user)
-		if err := os.WriteFile(file, []byte(k.keyring()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		add = append(add, "auth add client."+user+" -i "+file+quoted(caps))
+		add = append(add, "auth get-or-create client."+user+quoted(caps))
 		remove = append(remove, "auth rm client."+user)
 	}
 	t.Cleanup(func() {
@@ -166,5 +165,18 @@ func addUsers(t *testing.T, ctx context.Context, l *Lab, users map[string]cephca
 	})
 	if err := l.script(ctx, add...); err != nil {
 		t.Fatal(err)
+	}
+	all, err := l.Ceph(ctx, "auth", "export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range strings.Split("\n"+all, "\n[client.")[1:] {
+		user, _, _ := strings.Cut(text, "]")
+		if _, ours := users[user]; !ours {
+			continue
+		}
+		if err := os.WriteFile(l.Keyring(user), []byte("[client."+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
