@@ -101,7 +101,7 @@ func TestTornCannotBePutAside(t *testing.T) {
 
 // faulty is a file that fails when it is told to.
 type faulty struct {
-	*os.File
+	lockedFile
 	short               atomic.Int64 // how many bytes the next write takes; -1: all
 	failSync, failCut   atomic.Bool
 	writes, syncs, cuts atomic.Int64
@@ -139,7 +139,7 @@ func newFaulty(t *testing.T) (*Log, *faulty) {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	file := &faulty{File: f}
+	file := &faulty{lockedFile: f}
 	file.short.Store(-1)
 	l, err := start(path, file, slog.New(slog.DiscardHandler), clock)
 	if err != nil {

@@ -7,10 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"quarantine/internal/quarantine"
 )
@@ -82,48 +80,6 @@ func Open(path string, log *slog.Logger, clock quarantine.Clock) (*Log, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return l, nil
-}
-
-func openFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, unavailable(err, "open for writing")
-	}
-	if err := claim(f, path); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// claim makes sure that the file is a log for this process alone, and that its
-// name survives a crash.
-func claim(f *os.File, path string) error {
-	info, err := f.Stat()
-	if err != nil {
-		return unavailable(err, "look at %s", path)
-	}
-	if !info.Mode().IsRegular() {
-		return invalidf("%s is no regular file", path)
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return busy(path)
-	}
-	if err != nil {
-		return unavailable(err, "lock %s", path)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return unavailable(err, "open the directory")
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return unavailable(err, "make the names in %s durable", dir)
-	}
-	return nil
 }
 
 // start reads the file and begins to take entries.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,6 +264,19 @@ func TestErrBusy(t *testing.T) {
 	defer shut(t, again)
 	fill(t, again, 1)
 	verify(t, again)
+}
+
+// The lock ends with Close, even while a child process holds the file.
+func TestLockEndsWithClose(t *testing.T) {
+	t.Parallel()
+	l := newLog(t)
+	fd, err := syscall.Dup(int(l.file.(lockedFile).Fd())) // as fork does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	shut(t, l)
+	shut(t, open(t, l.path))
 }
 
 // What is no file for a log is refused with the reason.

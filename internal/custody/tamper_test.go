@@ -172,6 +172,8 @@ func TestChangedWhileOpen(t *testing.T) {
 		"emptied, by Entries":                  {func(*testing.T, []byte) []byte { return nil }, entriesOf},
 		"line added, by Append":                {func(_ *testing.T, b []byte) []byte { return append(b, "{}\n"...) }, appendIt},
 		"line added, by Verify":                {func(_ *testing.T, b []byte) []byte { return append(b, "{}\n"...) }, verifyIt},
+		"one line anew, by Entries":            {func(t *testing.T, b []byte) []byte { return rewriteLine(t, b, 3) }, entriesOf},
+		"the line before anew, by Entries":     {func(t *testing.T, b []byte) []byte { return rewriteLine(t, b, 2) }, entriesOf},
 		"all rewritten to a chain, by Verify":  {rewritten, verifyIt},
 		"all rewritten to a chain, by Entries": {rewritten, entriesOf},
 	} {
@@ -193,6 +195,18 @@ func TestChangedWhileOpen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rewriteLine makes one line say something else, with a hash that fits it.
+func rewriteLine(t *testing.T, b []byte, n int) []byte {
+	t.Helper()
+	lines := slices.Collect(bytes.Lines(b))
+	l, err := decodeLine(bytes.TrimSuffix(lines[n], []byte("\n")))
+	if err != nil {
+		t.Fatalf("decode: %v", err)
+	}
+	lines[n], _ = appendLine(nil, head{seq: l.seq - 1, hash: string(l.prev)}, l.back, bytes.Replace(l.entry, []byte(`"ann"`), []byte(`"bob"`), 1))
+	return bytes.Join(lines, nil)
 }
 
 // rewritten is a whole and well-formed log of the same size that says
@@ -227,6 +241,21 @@ func TestMovedAway(t *testing.T) {
 	write(t, l.path, nil)
 	if err := l.Verify(context.Background()); !errors.Is(err, ErrDamaged) {
 		t.Errorf("verify: %v", err)
+	}
+}
+
+// Another file in its place takes no entries either, although it is as long.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	l := newLog(t)
+	fill(t, l, 2)
+	b := read(t, l.path)
+	write(t, l.path+".new", b)
+	if err := os.Rename(l.path+".new", l.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(context.Background(), entryOf("d", 1)); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("append: %v", err)
 	}
 }
 
