@@ -17,4 +17,9 @@
 // the disk serves many; savepoints keep one change's failure from the others.
 // Reads have connections of their own, which cannot write, and see all that
 // was committed before they began.
+//
+// # Other stores
+//
+// Package catalogtest says, as tests, what any store of disks and Deletions
+// must do; this one passes them, and another must pass them too.
 package catalog
