@@ -31,9 +31,17 @@ func TestBrokerRestarts(t *testing.T) {
 			third := len(rs) / 3
 			c.publish(rs[:third]...)
 
+			// In order, under a running consumer. (And first, because RabbitMQ
+			// 3.10 forgets a quorum queue that was made just before a crash.)
+			if err := lab.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the consumer noticed", func() bool { return slices.Equal(s.states(), []bool{true, false, true}) })
+			c.publish(rs[third]) // fails if the queue is not bound
+
 			// Crash, with messages in the queue that nobody has seen.
 			s.stop()
-			c.publish(rs[third : 2*third]...)
+			c.publish(rs[third+1 : 2*third]...)
 			if err := lab.Kill(); err != nil {
 				t.Fatal(err)
 			}
@@ -46,13 +54,7 @@ func TestBrokerRestarts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s2.wait(t)
-
-			// In order, under a running consumer.
-			if err := lab.Restart(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the consumer noticed", func() bool { return slices.Equal(s2.states(), []bool{true, false, true}) })
-			c.publish(rs[2*third:]...) // fails if the queue is not bound
+			c.publish(rs[2*third:]...)
 			want := expected(t, rs)
 			eventually(t, "all that was confirmed is recorded", func() bool {
 				got := s.deletions()

@@ -48,6 +48,9 @@ func New(t testing.TB, o Options) *Lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the broker said:\n%s", lab.tail())
+		}
 		if err := lab.Stop(); err != nil {
 			t.Error(err)
 		}

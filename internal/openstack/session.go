@@ -24,7 +24,10 @@ const (
 	consumerTag = "quarantine"
 )
 
-var errCancelled = errors.New("the broker cancelled the consumer; was the queue deleted?")
+var (
+	errCancelled = errors.New("the broker cancelled the consumer; was the queue deleted?")
+	errNoAnswer  = fmt.Errorf("no answer within %s", connectTimeout)
+)
 
 // connection is a connection and the socket below it. The library has no
 // contexts; closing the socket ends whatever it waits for.
@@ -36,8 +39,13 @@ type connection struct {
 // session works on one connection until it breaks or ctx ends. It reports
 // whether messages flowed.
 func (c *Consumer) session(ctx context.Context, b broker) (up bool, err error) {
-	setup, cancel := context.WithTimeout(ctx, connectTimeout)
+	setup, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoAnswer)
 	defer cancel()
+	defer func() {
+		if cause := context.Cause(setup); !up && errors.Is(cause, errNoAnswer) {
+			err = fmt.Errorf("%w: %w", err, cause) // else it says only that the socket was closed
+		}
+	}()
 	conn, err := c.connect(setup, b)
 	if err != nil {
 		return false, err
@@ -64,7 +72,7 @@ func (c *Consumer) session(ctx context.Context, b broker) (up bool, err error) {
 		return false, fmt.Errorf("consume queue %s: %w", c.cfg.Queue, err)
 	}
 	if !abort() {
-		return false, fmt.Errorf("connect: %w", context.Cause(setup))
+		return false, fmt.Errorf("connect: %w", setup.Err())
 	}
 
 	// What has begun to be recorded is finished, whatever happens: records
