@@ -34,6 +34,9 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	if err := l.writePools(o.Pools); err != nil {
 		return err
 	}
+	if err := writeModules(filepath.Join(l.Dir, "modules")); err != nil {
+		return err
+	}
 	monmap := filepath.Join(l.Dir, "monmap")
 	if _, err := l.run(ctx, "monmaptool", "--create", "--fsid", l.FSID, "--addv", "a", fmt.Sprintf("[v2:127.0.0.1:%d]", port), monmap); err != nil {
 		return err

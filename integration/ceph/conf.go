@@ -54,6 +54,7 @@ mgr_initial_modules =
 
 [mgr]
 mgr_data = %[1]s/mgr
+mgr_module_path = %[1]s/modules
 mon_max_pg_per_osd = 20000
 
 [osd]

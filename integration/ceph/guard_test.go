@@ -235,6 +235,7 @@ func TestTheCloudCannotSwitchTheGuardOff(t *testing.T) {
 func TestTheClassicKeyCanSwitchTheGuardOff(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
+	g.holds("before")
 	const option = "rbd_move_to_trash_on_remove"
 	for name, way := range map[string]func() error{
 		"pool-set": func() error {
@@ -255,7 +256,6 @@ func TestTheClassicKeyCanSwitchTheGuardOff(t *testing.T) {
 		},
 	} {
 		guard(t, g.ctx, g.l, g.pool)
-		g.holds("before-" + name)
 		if err := way(); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

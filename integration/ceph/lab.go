@@ -69,6 +69,8 @@ type Lab struct {
 
 	mu      sync.Mutex
 	stopped bool
+	wanted  []wantedPool // see NewPool
+	making  bool
 }
 
 // Start starts a lab and returns when it serves I/O. On error nothing is left

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"quarantine/internal/cephcaps"
 )
@@ -18,13 +19,56 @@ import (
 // Ceph's OSDs read a client's caps when it connects: connect after NewPool.
 func (l *Lab) NewPool(ctx context.Context, prefix string) (string, error) {
 	name := prefix + "-" + newUUID()[:8]
-	if err := l.makePool(ctx, name); err != nil {
-		return "", fmt.Errorf("make pool %s: %w", name, err)
+	made := make(chan error, 1)
+	l.mu.Lock()
+	l.wanted = append(l.wanted, wantedPool{name, made})
+	first := !l.making
+	l.making = true
+	l.mu.Unlock()
+	if first {
+		// Not with ctx: it makes the pools of others, too.
+		l.makeWanted(context.WithoutCancel(ctx))
 	}
-	if err := l.initPool(ctx, name); err != nil {
+	err := <-made
+	if err == nil {
+		err = l.initPool(ctx, name)
+	}
+	if err != nil {
 		return "", fmt.Errorf("make pool %s: %w", name, err)
 	}
 	return name, nil
+}
+
+// wantedPool is a pool that somebody waits for.
+type wantedPool struct {
+	name string
+	made chan<- error
+}
+
+// makeWanted makes pools until none is wanted. Those that are asked for while
+// one `ceph` process works are left to the next: the tests of a package ask at
+// the same time, and a process costs more than a pool.
+func (l *Lab) makeWanted(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		batch := l.wanted
+		l.wanted = nil
+		l.making = len(batch) > 0
+		l.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		var names []string
+		for _, p := range batch {
+			names = append(names, p.name)
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		err := l.makePools(ctx, names)
+		cancel()
+		for _, p := range batch {
+			p.made <- err
+		}
+	}
 }
 
 // initPool checks, by a snapshot, that the pool can do what RBD needs.
@@ -34,10 +78,10 @@ func (l *Lab) initPool(ctx context.Context, pool string) error {
 	return err
 }
 
-// makePool makes the pool and gives the users their caps on it, with one
-// `ceph` process. The list of pools is in a locked file, because tests of
-// several processes share a lab, and each must write the caps on all pools.
-func (l *Lab) makePool(ctx context.Context, pool string) (err error) {
+// makePools makes the pools and gives the users their caps on them. The list
+// of pools is in a locked file, because tests of several processes share a
+// lab, and each must write the caps on all pools.
+func (l *Lab) makePools(ctx context.Context, names []string) (err error) {
 	lock, err := os.OpenFile(l.poolsFile()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock the list of pools: %w", err)
@@ -50,8 +94,11 @@ func (l *Lab) makePool(ctx context.Context, pool string) (err error) {
 	if err != nil {
 		return err
 	}
-	pools = append(pools, pool)
-	commands := []string{"osd pool create " + pool + " 8 8 replicated", "osd pool application enable " + pool + " rbd"}
+	pools = append(pools, names...)
+	var commands []string
+	for _, name := range names {
+		commands = append(commands, "osd pool create "+name+" 8 8 replicated", "osd pool application enable "+name+" rbd")
+	}
 	for _, u := range userCaps(pools) {
 		if u.user == Auditor {
 			continue // has no pools

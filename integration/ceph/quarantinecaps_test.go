@@ -31,7 +31,12 @@ func work(ctx context.Context, l *Lab, user, pool, id string) error {
 	// The guard.
 	rbd("config", "pool", "set", pool, "rbd_move_to_trash_on_remove_expire_seconds", "86400")
 
-	// A canary, and the trash.
+	// A canary; its removal comes early because most of the caps are in it.
+	rbd("create", "--size", "8M", in("canary"))
+	rbd("bench", "--io-type", "write", "--io-total", "4096", "--io-size", "4096", in("canary"))
+	rbd("rm", "--no-progress", in("canary"))
+
+	// Adoption and the trash.
 	rbd("create", "--size", "8M", in("disk"))
 	rbd("bench", "--io-type", "write", "--io-total", "4096", "--io-size", "4096", in("disk"))
 	rados("listomapkeys", "rbd_directory") // the look-up by name

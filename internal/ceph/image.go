@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
@@ -141,7 +142,13 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 		return info, err
 	}
 	info.SizeBytes = int64(size)
-	info.Sealed = slices.ContainsFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot })
+	if i := slices.IndexFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot }); i >= 0 {
+		taken, err := img.GetSnapTimestamp(snaps[i].Id)
+		if err != nil {
+			return info, err
+		}
+		info.Sealed, info.SealedAt = true, time.Unix(taken.Sec, taken.Nsec).UTC()
+	}
 	if err == nil {
 		info.Record = []byte(record)
 	}

@@ -2,6 +2,9 @@ package ceph
 
 import (
 	"context"
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -10,6 +13,17 @@ import (
 	cephlab "quarantine/integration/ceph"
 	"quarantine/internal/quarantine"
 )
+
+// TestMain lets more tests run at once than there are processors: most of
+// their time they wait for Ceph.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
 
 // testTimeout is the operation timeout of connections of tests in which Ceph
 // does not hang: far beyond what a busy machine needs.

@@ -145,6 +145,18 @@ func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, pool quarantine
 	}
 }
 
+// FindInTrash reads one entry, of those that ListTrash lists.
+func (r *Registry) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.TrashEntry, error) {
+	s, err := r.trashEntry(ctx, key)
+	if err == nil && !s.users() {
+		err = fmt.Errorf("look for %s in the trash: %w: it is on its way out", key, quarantine.ErrNotFound)
+	}
+	if err != nil {
+		return quarantine.TrashEntry{}, err
+	}
+	return s.entry(key), nil
+}
+
 // trashEntry reads one entry. ErrNotFound if the image is not in the trash.
 func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpec, error) {
 	c, io, err := r.pool(ctx, key.PoolRef())
