@@ -129,7 +129,7 @@ func (cc *clusterConfig) pools() []quarantine.Pool {
 func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	log := d.log.With("component", "quarantine")
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: d.catalog, Images: d.registry, Custody: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps,
+		Disks: d.catalog, Images: d.registry, Custody: d.custody, History: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps,
 	})
 	safety := quarantine.DefaultSafety()
 	safety.Grace, safety.MaxClockJump = d.cfg.Collect.Grace.Duration, d.cfg.Collect.MaxClockJump.Duration
@@ -138,7 +138,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s := &d.services
 	s.adopter = quarantine.NewAdopter(ledger, d.registry, d.catalog, d.policies, d.registry)
 	s.recorder = quarantine.NewRecorder(s.adopter)
-	s.holds = quarantine.NewHolds(ledger)
+	s.holds = quarantine.NewHolds(ledger, d.registry, d.registry)
 	s.restorer = quarantine.NewRestorer(ledger, d.registry, d.registry, d.registry)
 	s.exporter = quarantine.NewExporter(ledger, d.registry)
 	s.guard = quarantine.NewGuardKeeper(ledger, d.registry, d.registry, d.catalog)

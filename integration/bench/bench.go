@@ -205,9 +205,13 @@ func (b *bench) scripts(ctx context.Context, l level, res *results) error {
 	return nil
 }
 
-// timed adds to the score what n acts took, in time and in epochs.
+// timed adds to the score what n acts took.
 func (b *bench) timed(s *score, n int, act func() error) error {
 	before, err := osdMapEpoch(b.admin)
+	if err != nil {
+		return err
+	}
+	cpu, err := cpuTime()
 	if err != nil {
 		return err
 	}
@@ -216,11 +220,15 @@ func (b *bench) timed(s *score, n int, act func() error) error {
 		return err
 	}
 	took := b.now().Sub(start)
+	cpuAfter, err := cpuTime()
+	if err != nil {
+		return err
+	}
 	after, err := osdMapEpoch(b.admin)
 	if err != nil {
 		return err
 	}
-	s.add(score{n: n, took: took, epochs: after - before})
+	s.add(score{n: n, took: took, cpu: cpuAfter - cpu, epochs: after - before})
 	return nil
 }
 

@@ -24,8 +24,8 @@ type plan struct {
 // so that its ragged beginning and end do not decide.
 var full = plan{
 	levels: []level{
-		{workers: 1, rounds: 2, disks: 4},
-		{workers: 8, rounds: 2, disks: 32},
+		{workers: 1, rounds: 2, disks: 3},
+		{workers: 8, rounds: 2, disks: 24},
 		{workers: 32, rounds: 3, disks: 128, judged: true},
 		{workers: 64, rounds: 3, disks: 128, judged: true, shell: 4, trashPurge: 96},
 	},
@@ -45,4 +45,4 @@ var quick = plan{
 
 // warmUp is the round whose results are dropped: it makes the connections to
 // the OSDs, the first files, and shows how large a record is.
-var warmUp = level{workers: 4, disks: 4, shell: 0, trashPurge: 0}
+var warmUp = level{workers: 4, disks: 4}

@@ -95,7 +95,7 @@ func newProduct(ctx context.Context, lab *cephlab.Lab, pool, policies string, no
 	p.closers = append(p.closers, p.catalog.Close)
 
 	p.ledger = quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: p.catalog, Images: p.registry, Custody: p.custody, Clock: p.clock, Log: log, Observer: unobserved{},
+		Disks: p.catalog, Images: p.registry, Custody: p.custody, History: p.custody, Clock: p.clock, Log: log, Observer: unobserved{},
 	})
 	p.adopter = quarantine.NewAdopter(p.ledger, p.registry, p.catalog, p.policy, p.registry)
 	p.recorder = quarantine.NewRecorder(p.adopter)

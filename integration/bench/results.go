@@ -11,17 +11,24 @@ import (
 type score struct {
 	n      int
 	took   time.Duration
-	epochs int // of the OSD map
+	cpu    time.Duration // of this process
+	epochs int           // of the OSD map
 }
 
 func (s *score) add(o score) {
 	s.n += o.n
 	s.took += o.took
+	s.cpu += o.cpu
 	s.epochs += o.epochs
 }
 
 func (s score) perSecond() float64     { return float64(s.n) / s.took.Seconds() }
+func (s score) perHour() float64       { return 3600 * s.perSecond() }
+func (s score) perCPUSecond() float64  { return float64(s.n) / s.cpu.Seconds() }
 func (s score) epochsPer1000() float64 { return 1000 * float64(s.epochs) / float64(s.n) }
+
+// millicpu is the processor time for each act, in milliseconds.
+func (s score) millicpu() float64 { return 1000 / s.perCPUSecond() }
 
 // contest is one kind of work, done by both sides.
 type contest struct{ ours, bare score }
@@ -52,10 +59,11 @@ type results struct {
 // print writes the table of absolute numbers.
 func (r *results) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nwork\tworkers\tdisks\tours/h\tbare/h\tours ÷ bare\tepochs per 1,000\tbare")
+	fmt.Fprintln(t, "\nwork\tworkers\tdisks\tours/h\tbare/h\tours ÷ bare\tepochs/1,000\tbare\tCPU ms/disk\tbare")
 	row := func(work string, workers int, c contest) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\n", work, workers, c.ours.n,
-			perHour(c.ours), perHour(c.bare), c.speed(), c.ours.epochsPer1000(), c.bare.epochsPer1000())
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.1f\t%.1f\n", work, workers, c.ours.n,
+			c.ours.perHour(), c.bare.perHour(), c.speed(), c.ours.epochsPer1000(), c.bare.epochsPer1000(),
+			c.ours.millicpu(), c.bare.millicpu())
 	}
 	for _, l := range r.levels {
 		row("adopt and seal", l.workers, l.adopt)
@@ -64,7 +72,7 @@ func (r *results) print(w io.Writer) error {
 		row("purge", l.workers, l.purge)
 	}
 	script := func(work string, s score) {
-		fmt.Fprintf(t, "%s\t\t%d\t\t%.0f\t\t\t%.0f\n", work, s.n, perHour(s), s.epochsPer1000())
+		fmt.Fprintf(t, "%s\t\t%d\t\t%.0f\t\t\t%.0f\n", work, s.n, s.perHour(), s.epochsPer1000())
 	}
 	script("shell: rbd trash mv, snap create", r.shell)
 	script("rbd trash purge, no seals", r.trashPurge)
@@ -74,5 +82,3 @@ func (r *results) print(w io.Writer) error {
 	}
 	return nil
 }
-
-func perHour(s score) float64 { return 3600 * s.perSecond() }

@@ -130,7 +130,7 @@ func (w *world) wire() {
 		t.Fatal(err)
 	}
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: cat, Images: w.ceph, Custody: w.custody, Clock: w.clock.Now, Log: quiet, Observer: blind{},
+		Disks: cat, Images: w.ceph, Custody: w.custody, History: w.custody, Clock: w.clock.Now, Log: quiet, Observer: blind{},
 	})
 	w.adopter = quarantine.NewAdopter(ledger, w.ceph, cat, policies, w.ceph)
 	w.record = quarantine.NewRecorder(w.adopter)
@@ -152,7 +152,7 @@ func (w *world) wire() {
 		},
 		Clouds:   map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
 		Clusters: w.ceph,
-		Disks:    cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger),
+		Disks:    cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger, w.ceph, w.ceph),
 		Restorer: quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph), Exporter: quarantine.NewExporter(ledger, w.ceph),
 		Purger: quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety()),
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
@@ -243,7 +243,7 @@ func (w *world) state() string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	deletions, err := w.catalog.OpenDeletions(w.ctx, w.clock.Now().Add(1000*day), 1000)
+	deletions, err := w.catalog.OpenDeletions(w.ctx, w.clock.Now().Add(1000*day), 1000, 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // Catalog implements quarantine.Disks, quarantine.Deletions,
-// quarantine.Marks and quarantine.Resetter. Its methods may be called by many
+// quarantine.Marks and quarantine.Forgetter. Its methods may be called by many
 // goroutines.
 type Catalog struct {
 	path    string
@@ -43,7 +43,7 @@ var (
 	_ quarantine.Disks     = (*Catalog)(nil)
 	_ quarantine.Deletions = (*Catalog)(nil)
 	_ quarantine.Marks     = (*Catalog)(nil)
-	_ quarantine.Resetter  = (*Catalog)(nil)
+	_ quarantine.Forgetter = (*Catalog)(nil)
 )
 
 // Open opens the catalog at the path, which it makes (readable by its owner
@@ -140,12 +140,12 @@ func (c *Catalog) closeDBs() error {
 	return errors.Join(errs...)
 }
 
-// Reset removes all disks and deletions; marks stay.
-func (c *Catalog) Reset(ctx context.Context) error {
+// ForgetDisks removes the rows of the disks, all of them or none.
+func (c *Catalog) ForgetDisks(ctx context.Context, ids []string) error {
 	return c.writer.do(ctx, func(t *txn) error {
-		for _, table := range []string{"disk_terms", "disks", "deletion_disks", "deletions"} {
-			if _, err := t.exec("DELETE FROM " + table); err != nil {
-				return unavailable(err, "empty the table %s", table)
+		for _, id := range ids {
+			if _, err := t.exec(`DELETE FROM disks WHERE id = ?`, id); err != nil {
+				return unavailable(err, "forget disk %s", id)
 			}
 		}
 		return nil

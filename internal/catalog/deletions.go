@@ -142,19 +142,20 @@ func deletionsOfQuery(keys []string) (string, []any) {
 }
 
 // OpenDeletions returns deletions received before the time that have a
-// Required DiskRef and were not closed, oldest first; limit 0 means all.
-func (c *Catalog) OpenDeletions(ctx context.Context, before time.Time, limit int) ([]quarantine.Deletion, error) {
-	if limit < 0 {
-		return nil, invalidf("a limit of %d deletions", limit)
+// Required DiskRef and were not closed, oldest first, after the first offset;
+// limit 0 means all.
+func (c *Catalog) OpenDeletions(ctx context.Context, before time.Time, limit, offset int) ([]quarantine.Deletion, error) {
+	if limit < 0 || offset < 0 {
+		return nil, invalidf("a page of %d deletions from %d on", limit, offset)
 	}
 	n := int64(limit)
 	if n == 0 {
 		n = 1<<63 - 1
 	}
-	return c.deletions(ctx, openDeletionsQuery, micros(before), n)
+	return c.deletions(ctx, openDeletionsQuery, micros(before), n, offset)
 }
 
-const openDeletionsQuery = `SELECT record FROM deletions WHERE is_open = 1 AND received_at < ? ORDER BY received_at, id LIMIT ?`
+const openDeletionsQuery = `SELECT record FROM deletions WHERE is_open = 1 AND received_at < ? ORDER BY received_at, id LIMIT ? OFFSET ?`
 
 func (c *Catalog) deletions(ctx context.Context, query string, args ...any) ([]quarantine.Deletion, error) {
 	rows, err := c.readDB.QueryContext(ctx, query, args...)

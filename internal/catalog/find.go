@@ -97,11 +97,15 @@ func page(query string, args []any, f quarantine.DiskFilter) (string, []any) {
 	if f.Limit == 0 && f.Offset == 0 {
 		return query, args
 	}
-	limit := int64(f.Limit)
+	return query + ` LIMIT ? OFFSET ?`, append(args, orAll(f.Limit), f.Offset)
+}
+
+// orAll is a page's size for SQLite, to which 0 would mean nothing.
+func orAll(limit int) int64 {
 	if limit == 0 {
-		limit = 1<<63 - 1
+		return 1<<63 - 1
 	}
-	return query + ` LIMIT ? OFFSET ?`, append(args, limit, f.Offset)
+	return int64(limit)
 }
 
 // mergedQuery merges a page of the disks of several states from the list of

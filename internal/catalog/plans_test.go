@@ -141,7 +141,7 @@ func TestOtherPlans(t *testing.T) {
 		"totals":         {totalsQuery, nil, "SCAN disks USING COVERING INDEX disks_by_pool"},
 		"oldest pending": {oldestPendingQuery, []any{0, "pending"}, "SEARCH disks USING INDEX disks_by_expiry (state=?)"},
 		"deletions of":   {of, args, "SEARCH deletion_disks USING PRIMARY KEY (name=? AND is_prefix=?)"},
-		"open deletions": {openDeletionsQuery, []any{0, 1}, "SEARCH deletions USING INDEX deletions_open (received_at<?)"},
+		"open deletions": {openDeletionsQuery, []any{0, 1, 0}, "SEARCH deletions USING INDEX deletions_open (received_at<?)"},
 	} {
 		got := plan(t, c.readDB, q.query, q.args...)
 		if !strings.Contains(got, q.uses) || strings.Contains(got, "SCAN deletion") || strings.Contains(got, sorting) && name != "deletions of" {

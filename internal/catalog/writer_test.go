@@ -290,7 +290,7 @@ func TestCloseUnderLoad(t *testing.T) {
 	if _, err := c.Disk(ctx, "d0-0"); !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("read of a closed catalog: %v", err)
 	}
-	if err := c.Reset(ctx); !errors.Is(err, quarantine.ErrUnavailable) {
+	if err := c.ForgetDisks(ctx, []string{"d0-0"}); !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("change of a closed catalog: %v", err)
 	}
 	again, err := Open(ctx, path, Options{}, log)

@@ -130,7 +130,7 @@ func watchOutlivesPause(t *testing.T, lab *cephlab.Lab, pool quarantine.PoolRef)
 // waits for the calls, which the operation timeout ends; nothing is left
 // behind.
 func stopsWhileCephHangs(t *testing.T, lab *cephlab.Lab, pool quarantine.PoolRef) {
-	const timeout = 5 * time.Second
+	const timeout = 3 * time.Second
 	ctx := testContext(t)
 	cl := newCloud(t, lab)
 	sealed := removed(t, cl, pool, "sealed")

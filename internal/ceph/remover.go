@@ -128,32 +128,6 @@ func removeSnapshot(s *rbd.Snapshot) error {
 	return err
 }
 
-// Reopen takes the protection time off a trash entry, by way of its reserved
-// name. ErrNotFound if the image is neither in the trash nor under that name.
-func (m *Remover) Reopen(ctx context.Context, key quarantine.Key) error {
-	reserved := key.ReservedName()
-	entry, err := m.r.trashEntry(ctx, key)
-	switch {
-	case err == nil && !entry.deferment.After(m.clock()):
-		return nil
-	case err == nil:
-		if err := m.r.RestoreFromTrash(ctx, key, reserved); err != nil {
-			return err
-		}
-	case errors.Is(err, quarantine.ErrNotFound):
-		live, lerr := m.r.LiveImages(ctx, key.PoolRef(), reserved)
-		if lerr != nil {
-			return lerr
-		}
-		if live[reserved] != key.ImageID {
-			return err
-		}
-	default:
-		return err
-	}
-	return m.r.MoveToTrash(ctx, key.PoolRef(), reserved, 0)
-}
-
 // Remove removes the trash entry without force. Similar to: rbd trash rm.
 func (m *Remover) Remove(ctx context.Context, key quarantine.Key, _ quarantine.Progress) error {
 	c, ioctx, err := m.r.pool(ctx, key.PoolRef())

@@ -211,3 +211,26 @@ func TestLife(t *testing.T) {
 		t.Errorf("custody: %q, want %q", got, want)
 	}
 }
+
+// A disk that a report requires by the beginning of its name (Cinder renames a
+// volume with clones to volume-ID.deleted) is found under its longer name, and
+// waited for while it is live under one.
+func TestRequiredByPrefix(t *testing.T) {
+	w := newWorld(t)
+	del := w.deleteOf(quarantine.KindVolumeDelete, "")
+	del.Disks = []quarantine.DiskRef{{Name: "volume-1", Prefix: true, Required: true}}
+	key := w.create(vols, "volume-1.deleted")
+	w.record(del)
+	w.pass(2 * w.lost)
+	w.reconcile()
+	if lost := w.disks(quarantine.Lost); len(lost) != 0 {
+		t.Errorf("live, and lost: %+v", lost)
+	}
+	w.remove(key)
+	w.adopt(key)
+	w.pass(2 * w.lost)
+	w.reconcile()
+	if lost := w.disks(quarantine.Lost); len(lost) != 0 {
+		t.Errorf("quarantined, and lost: %+v", lost)
+	}
+}

@@ -75,14 +75,15 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 	}
 	switch d.State {
 	case Quarantined, Expiring:
-		return d, nil
+		if !secondLife(&d, e) {
+			return d, nil
+		}
+		return a.endStay(ctx, d, e)
 	case Restoring, Purging:
 		return d, fmt.Errorf("adopt %s: %w: it is %s", e.Key, ErrBusy, d.State)
-	case Purged:
-		return d, fmt.Errorf("adopt %s: %w: the catalog says that this image id was purged at %s", e.Key, ErrConflict, d.PurgedAt)
 	case Restored:
-		if d.Sealed {
-			return d, fmt.Errorf("adopt %s: %w: it was restored and deleted again; its old seal is taken off by the next collect run first", e.Key, ErrBusy)
+		if d.Sealed && !d.Held() {
+			return d, errOldSeal(e.Key)
 		}
 	}
 	img, err := a.open(ctx, e.Key)
@@ -91,12 +92,14 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 	}
 	defer img.Close()
 	info := img.Info()
+	if d.State == Purged {
+		return d, fmt.Errorf("adopt %s: %w: the catalog says that this image id was purged at %s", e.Key, ErrConflict, d.PurgedAt)
+	}
 	if !known {
-		if d, err = a.imported(ctx, e, info); err == nil {
-			if d.State != Pending {
-				return d, nil
-			}
-		} else if !errors.Is(err, ErrNoRecord) {
+		d, err = a.imported(ctx, id, e, info)
+		switch {
+		case errors.Is(err, ErrNoRecord):
+		case err != nil || d.State != Pending:
 			return d, err
 		}
 	}
@@ -106,6 +109,41 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 		}
 	}
 	return a.finish(ctx, d, e, img)
+}
+
+// secondLife reports whether the entry is not the one that the disk came with:
+// somebody took the image out of the trash, used it, and it was deleted again.
+// Entries that this service made bear the reserved name.
+func secondLife(d *Disk, e TrashEntry) bool {
+	return !strings.HasPrefix(e.Name, ReservedPrefix) && e.DeletedAt.After(d.DeletedAt.Add(ClockSkew))
+}
+
+// oldSeal reports whether the seal on the image was taken before this death: it
+// is that of an earlier stay, or somebody else's snapshot of that name, and
+// what it shows is not what the disk held when it was deleted.
+func oldSeal(info ImageInfo, e TrashEntry) bool {
+	return info.Sealed && !strings.HasPrefix(e.Name, ReservedPrefix) && info.SealedAt.Before(e.DeletedAt)
+}
+
+func errOldSeal(key Key) error {
+	return fmt.Errorf("adopt %s: %w: its old seal is taken off by the next collect run first", key, ErrBusy)
+}
+
+// endStay ends the stay of a disk that somebody took out of the trash and that
+// was deleted again before anybody noticed. Its next stay begins when the
+// collector has taken the old seal off. Under a hold the old seal is evidence,
+// and stays; it keeps Ceph from removing either life.
+func (a *Adopter) endStay(ctx context.Context, d Disk, e TrashEntry) (Disk, error) {
+	why := "taken out of the trash by somebody else, and deleted again at " + e.DeletedAt.UTC().Format(time.RFC3339)
+	a.ledger.log.Error("disk was taken out of the trash behind our back, and deleted again", "disk", d.ID, "pool", e.Key.PoolRef().String(), "name", e.Name, "held", d.Held())
+	if d.Held() {
+		return d, nil
+	}
+	d, err := restoredOutside(ctx, a.ledger, d, e.Name, why)
+	if err != nil {
+		return d, err
+	}
+	return d, errOldSeal(e.Key)
 }
 
 func (a *Adopter) open(ctx context.Context, key Key) (img Image, err error) {
@@ -133,6 +171,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if strings.HasPrefix(d.OriginalName, ReservedPrefix) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName
 	}
+	a.ledger.history(ctx, id).keep(&d)
 	del, err := a.explain(ctx, d)
 	if err != nil {
 		return old, fmt.Errorf("adopt %s: %w", e.Key, err)
@@ -141,7 +180,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	a.decide(&d, now)
 	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: map[string]string{
 		"name": d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
-		"retain_until": d.RetainUntil.Format(time.RFC3339), "capture": string(d.Capture), "deletion": d.DeletionID(),
+		detailRetainUntil: d.RetainUntil.Format(time.RFC3339), "capture": string(d.Capture), detailDeletion: d.DeletionID(),
 	}}
 	return a.ledger.move(ctx, d, Pending, entry, nil)
 }
@@ -149,6 +188,11 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 // finish performs steps 2 to 5.
 func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (Disk, error) {
 	l := a.ledger
+	if !strings.HasPrefix(e.Name, ReservedPrefix) && e.DeletedAt.After(d.DeletedAt) {
+		// A seizure that was finished long after it began: the entry's own time
+		// is what secondLife compares with.
+		d.DeletedAt = e.DeletedAt.UTC().Truncate(time.Second)
+	}
 	onImage := d
 	onImage.State = Quarantined
 	onImage.Sealed = true
@@ -232,59 +276,4 @@ func reprotect(ctx context.Context, l *Ledger, trash Trash, key Key, full time.D
 		return fmt.Errorf("move %s back to the trash with full protection: %w", key, err)
 	}
 	return nil
-}
-
-// imported makes the row of an image that bears its own record, as it is when
-// the catalog was lost. The state follows from what is seen on the image: one
-// without a seal, or hardly protected, is pending, whatever its record says, and
-// its adoption is finished now.
-// ErrNoRecord if it has none.
-func (a *Adopter) imported(ctx context.Context, e TrashEntry, info ImageInfo) (Disk, error) {
-	d, err := DecodeRecord(e.Key, info.Record)
-	if err != nil {
-		if errors.Is(err, ErrInvalid) {
-			// A record that nobody can read is no reason to leave the image
-			// unprotected, but the reader must hear of it.
-			a.ledger.log.Error("record on the image cannot be read; adopting it as new", "image_id", e.Key.ImageID, "error", err)
-			return Disk{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
-		}
-		return Disk{}, err
-	}
-	d.Version = 0
-	d.RecordStale = false
-	to := d.State
-	d.State = ""
-	switch {
-	case to == Restored && info.Sealed:
-		// Restored, deleted again, and the catalog lost in between: the seal
-		// is the old one. The collector takes it off, then it is adopted anew.
-		d.Sealed = true
-		d, err = a.putImported(ctx, d, Restored)
-		if err != nil {
-			return d, err
-		}
-		return d, fmt.Errorf("adopt %s: %w: its old seal is taken off by the next collect run first", e.Key, ErrBusy)
-	case to == Restored:
-		return Disk{}, fmt.Errorf("image %s: %w: its record is of an earlier stay, which ended", e.Key, ErrNoRecord)
-	case !info.Sealed || a.short(e.Key, e.ProtectedUntil):
-		to = Pending
-		d.Sealed = info.Sealed
-		d.ExpiringAt, d.Intent = time.Time{}, ""
-	case to != Expiring:
-		to = Quarantined
-		d.Sealed = true
-	}
-	d.ProtectedUntil = e.ProtectedUntil.UTC()
-	return a.putImported(ctx, d, to)
-}
-
-func (a *Adopter) putImported(ctx context.Context, d Disk, to State) (Disk, error) {
-	if d.Deletion != nil {
-		merged, _, err := a.deletions.MergeDeletion(ctx, *d.Deletion)
-		if err != nil {
-			return d, fmt.Errorf("disk %s: record the deletion from its image: %w", d.ID, err)
-		}
-		d.Deletion = &merged
-	}
-	return a.ledger.move(ctx, d, to, Entry{Act: "import", Actor: "reconciler", Reason: "read from the record on the image"}, nil)
 }

@@ -260,8 +260,8 @@ func TestAdoptDeletedAgainAfterRestore(t *testing.T) {
 	}
 }
 
-// An image id that the catalog knows as purged cannot come again; if it does
-// something is very wrong, and nothing is touched.
+// A late message about a disk that was purged meanwhile changes nothing: the
+// image is not there.
 func TestAdoptRefusesAPurgedID(t *testing.T) {
 	w := newWorld(t)
 	key := w.expiring()
@@ -269,7 +269,7 @@ func TestAdoptRefusesAPurgedID(t *testing.T) {
 	w.collect()
 	d := w.is(key, quarantine.Purged)
 	_, err := w.adopter.Adopt(w.ctx, quarantine.TrashEntry{Key: key, Name: diskName, DeletedAt: w.now(), ProtectedUntil: w.now().Add(protect)}, quarantine.CaptureGuard)
-	if !errors.Is(err, quarantine.ErrConflict) {
+	if !errors.Is(err, quarantine.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	sameDisk(t, w.disk(key), d)

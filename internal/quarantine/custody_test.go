@@ -13,6 +13,8 @@ type custody struct {
 	mu      sync.Mutex
 	entries []quarantine.Entry
 	err     error
+	// unreadable, where not nil, is what reading ends with.
+	unreadable error
 }
 
 func newCustody(tb) *custody { return &custody{} }
@@ -49,3 +51,22 @@ func (c *custody) of(key quarantine.Key) []string {
 
 // has reports whether the log has the act with the outcome for the disk.
 func (c *custody) has(key quarantine.Key, act string) bool { return slices.Contains(c.of(key), act) }
+
+// Entries returns a disk's entries, in order.
+func (c *custody) Entries(_ context.Context, disk string) ([]quarantine.Entry, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unreadable != nil {
+		return nil, c.unreadable
+	}
+	var out []quarantine.Entry
+	for _, e := range c.entries {
+		if e.Disk == disk {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// Verify says that the log is what it was.
+func (c *custody) Verify(context.Context) error { return nil }

@@ -32,12 +32,11 @@ func (x *Exporter) Export(ctx context.Context, actor, id, reason string, sink Ex
 		return "", err
 	}
 	l := x.ledger
-	done := l.use(id) // before the state is read: the collector must see one of the two
-	defer done()
-	d, err := l.disks.Disk(ctx, id)
+	d, done, err := l.borrow(ctx, id)
 	if err != nil {
 		return "", err
 	}
+	defer done()
 	e := Entry{Act: "export", Actor: actor, Reason: reason, Detail: map[string]string{}}
 	if !d.Sealed || (d.State != Quarantined && d.State != Expiring && d.State != Restoring) {
 		return "", l.refuse(ctx, d, e, refusedf("disk %s is %s; only sealed disks are exported", id, d.State))

@@ -46,5 +46,5 @@ type GuardStatus struct {
 	// CanaryFault is what the last canary showed; it stays until another
 	// canary shows that the guard works.
 	CanaryFault string `json:"canary_fault,omitempty"`
-	Hint  string `json:"hint,omitempty"`
+	Hint        string `json:"hint,omitempty"`
 }

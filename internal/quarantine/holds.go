@@ -11,11 +11,15 @@ import (
 // Holds places and lifts legal holds, and extends retention. It has no means
 // to remove anything.
 type Holds struct {
-	ledger *Ledger
+	ledger   *Ledger
+	trash    Trash
+	clusters Clusters
 }
 
 // NewHolds makes the service.
-func NewHolds(l *Ledger) *Holds { return &Holds{ledger: l} }
+func NewHolds(l *Ledger, trash Trash, clusters Clusters) *Holds {
+	return &Holds{ledger: l, trash: trash, clusters: clusters}
+}
 
 // Hold places a legal hold: until it is released the disk never expires. A
 // second hold of the same case is success and changes nothing. ErrRefused if
@@ -102,6 +106,13 @@ func (h *Holds) change(ctx context.Context, id string, e Entry, edit func(d *Dis
 		return Disk{}, err
 	}
 	now := l.clock().UTC().Truncate(time.Second)
+	if d.State == Purging && e.Act != "release" {
+		// The collector does not have it (its lock is ours): its purge was cut
+		// short, and may not have come to the image yet.
+		if d, err = takeBack(ctx, l, h.trash, h.clusters, d, e.Actor, e.Act+": "+e.Reason); err != nil {
+			return d, l.refuse(ctx, d, e, fmt.Errorf("%w: disk %s is being purged: %w", ErrRefused, id, err))
+		}
+	}
 	if !d.State.InQuarantine() || d.State == Purging {
 		return d, l.refuse(ctx, d, e, refusedf("disk %s is %s", id, d.State))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"quarantine/internal/quarantine"
+	"quarantine/internal/quarantine/fakeceph"
 )
 
 // A held disk never expires and is never purged, however far time goes; when
@@ -143,16 +144,35 @@ func TestHoldBadInput(t *testing.T) {
 	}
 }
 
-// What is being purged, or is gone, is not held any more: that is said, not
-// pretended.
-func TestHoldRefusedOncePurging(t *testing.T) {
+// A hold takes back a purge that was cut short, as long as the image is there.
+func TestHoldTakesAPurgeBack(t *testing.T) {
+	for _, verb := range []string{"RestoreFromTrash", "Strip", "MoveToTrash", "Remove"} {
+		t.Run(verb, func(t *testing.T) {
+			w := newWorld(t)
+			key := w.expiring()
+			w.pass(grace)
+			// Ceph does not answer in the middle: the row stays purging.
+			w.ceph.FailNext(verb, 1, fmt.Errorf("timed out: %w", quarantine.ErrUnavailable))
+			w.collect()
+			w.is(key, quarantine.Purging)
+			if _, err := w.holds.Release(w.ctx, "carol", key.DiskID(), "case", "why"); !errors.Is(err, quarantine.ErrRefused) {
+				t.Errorf("release: %v", err)
+			}
+			w.hold(key, "case")
+			w.is(key, quarantine.Quarantined)
+			w.intact(key)
+			w.pass(2 * grace)
+			w.collect()
+			w.nothingRemoved()
+		})
+	}
+}
+
+// What is gone is not held any more: that is said, not pretended.
+func TestHoldRefusedOncePurged(t *testing.T) {
 	w := newWorld(t)
 	key := w.expiring()
 	w.pass(grace)
-	// Ceph does not answer in the middle: the row stays purging.
-	w.ceph.FailNext("Remove", 1, fmt.Errorf("timed out: %w", quarantine.ErrUnavailable))
-	w.collect()
-	w.is(key, quarantine.Purging)
 	hold := func() {
 		t.Helper()
 		if _, err := w.holds.Hold(w.ctx, "carol", key.DiskID(), "case", "why"); !errors.Is(err, quarantine.ErrRefused) {
@@ -162,6 +182,16 @@ func TestHoldRefusedOncePurging(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+	// Removed, and the answer is lost: the row still says purging.
+	w.ceph.After(func(k fakeceph.Call) error {
+		if k.Verb == "Remove" {
+			return quarantine.ErrUnavailable
+		}
+		return nil
+	})
+	w.collect()
+	w.ceph.After(nil)
+	w.is(key, quarantine.Purging)
 	hold()
 	w.collect()
 	w.is(key, quarantine.Purged)

@@ -176,7 +176,7 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	entry := Entry{Act: "join", Actor: "recorder", Reason: "no deletion explains it any more"}
 	if want != nil {
 		entry.Reason = string(want.Kind) + " of " + string(want.ResourceKind) + " " + want.ResourceID
-		entry.Detail = map[string]string{"deletion": want.ID}
+		entry.Detail = joinDetail(d.Deletion, want)
 	}
 	change := func(n *Disk) {
 		j.withDeletion(n, want)
@@ -208,12 +208,45 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	return l.softSync(ctx, saved), nil
 }
 
+// joinDetail says whose the disk is now, and where that differs whose it was
+// before: a report that comes later may say more, or something else, and the
+// custody log tells who believed what when.
+func joinDetail(was, is *Deletion) map[string]string {
+	detail := map[string]string{detailDeletion: is.ID}
+	if was == nil {
+		was = &Deletion{}
+	}
+	for _, f := range []struct{ name, was, is string }{
+		{"vm", was.ResourceID, is.ResourceID}, {"project", was.Project.ID, is.Project.ID},
+		{"user", was.User.ID, is.User.ID}, {"deleter", was.Deleter.ID, is.Deleter.ID},
+	} {
+		if f.is != "" {
+			detail[f.name] = f.is
+		}
+		if f.was != "" && f.was != f.is {
+			detail[f.name+"_before"] = f.was
+		}
+	}
+	return detail
+}
+
 // resolveLost removes the lost records that the disk's appearance disproves.
 func (j *identity) resolveLost(ctx context.Context, d Disk) error {
 	if d.Deletion == nil {
 		return nil
 	}
-	id := lostID(d.Deletion.ID, d.OriginalName)
+	for _, ref := range d.Deletion.Disks {
+		if !ref.Required || !ref.Matches(d.Key.PoolRef(), d.OriginalName) {
+			continue
+		}
+		if err := j.dropLost(ctx, d, lostID(d.Deletion.ID, ref.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *identity) dropLost(ctx context.Context, d Disk, id string) error {
 	lost, err := j.ledger.disks.Disk(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil

@@ -3,6 +3,7 @@ package quarantine
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,7 +41,8 @@ func NewIntake(a *Adopter, cfg IntakeConfig) *Intake {
 // Offer hands over an entry that has just arrived in the trash. It never
 // blocks, because the one who removes the image waits for the watch.
 func (c *Intake) Offer(e TrashEntry) {
-	if e.Name == CanaryName {
+	// This service's own moves are no news.
+	if strings.HasPrefix(e.Name, ReservedPrefix) {
 		return
 	}
 	c.mu.Lock()

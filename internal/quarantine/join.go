@@ -27,14 +27,17 @@ func Join(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[
 		deletion *Deletion
 		gap      time.Duration
 	}
-	type use struct{ deletion, pool string }
+	type use struct {
+		deletion string
+		pool     PoolRef
+	}
 	result := map[string]*Deletion{}
 	used := map[use]bool{}
 	for i := range disks {
 		// The record of a lost disk without an image id is the absence of a
 		// disk: it must not keep the disk's arrival from being joined.
 		if d := &disks[i]; !d.State.InQuarantine() && d.Deletion != nil && d.Key.ImageID != "" {
-			used[use{d.Deletion.ID, d.Key.PoolRef().String()}] = true
+			used[use{d.Deletion.ID, d.Key.PoolRef()}] = true
 			result[d.ID] = d.Deletion
 		}
 	}
@@ -59,16 +62,25 @@ func Join(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[
 		}
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
-		return cmp.Or(cmp.Compare(a.gap, b.gap), cmp.Compare(a.disk.ID, b.disk.ID), cmp.Compare(a.deletion.ID, b.deletion.ID))
+		return cmp.Or(cmp.Compare(lastResort(a.deletion), lastResort(b.deletion)), cmp.Compare(a.gap, b.gap), cmp.Compare(a.disk.ID, b.disk.ID), cmp.Compare(a.deletion.ID, b.deletion.ID))
 	})
 	for _, p := range pairs {
-		u := use{p.deletion.ID, p.disk.Key.PoolRef().String()}
+		u := use{p.deletion.ID, p.disk.Key.PoolRef()}
 		if result[p.disk.ID] == nil && !used[u] {
 			result[p.disk.ID] = p.deletion
 			used[u] = true
 		}
 	}
 	return result
+}
+
+// lastResort is 1 for a Deletion that by itself destroys nothing: a soft delete
+// explains a disk only where no other report does.
+func lastResort(d *Deletion) int {
+	if d.Kind == KindSoftDelete {
+		return 1
+	}
+	return 0
 }
 
 // refFor is the most exact reference of the Deletion to an image of that name
@@ -89,6 +101,20 @@ func (d *Deletion) refFor(pool PoolRef, name string) *DiskRef {
 // its effect (but for ClockSkew), so a disk that died before the first sign
 // counts its gap ten times.
 func (d *Deletion) gapTo(death time.Time) (time.Duration, bool) {
+	gap, ok := d.gapToSigns(death)
+	// Names of an OpenStack or OpenNebula are used once. Elsewhere ("slot1")
+	// they come again, and an old report must not explain a later machine.
+	if timeless := d.StartedAt.IsZero() && d.EndedAt.IsZero(); gap > MaxGap && (timeless || d.CloudType == CloudGeneric) {
+		return 0, false
+	}
+	return gap, ok
+}
+
+// MaxGap is how far the death of a disk may be from a report whose cloud uses
+// names again, or that says no time.
+const MaxGap = 24 * time.Hour
+
+func (d *Deletion) gapToSigns(death time.Time) (time.Duration, bool) {
 	if d.livesOn() && !d.EndedAt.IsZero() && death.After(d.EndedAt.Add(ClockSkew)) {
 		return 0, false
 	}

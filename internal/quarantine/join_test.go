@@ -261,3 +261,12 @@ func TestJoinProperties(t *testing.T) {
 		}
 	})
 }
+
+// A soft delete destroys nothing by itself: where another report fits, it is
+// the one, however near the soft delete is.
+func TestJoinSoftDeleteIsTheLastResort(t *testing.T) {
+	soft := report("soft", quarantine.KindSoftDelete, 100, 101, named("u_disk"))
+	disks := []quarantine.Disk{deadDisk("d", "u_disk", 101)}
+	joinIs(t, disks, []quarantine.Deletion{soft, report("delete", quarantine.KindDelete, 98, 110, named("u_disk"))}, osCloud, map[string]string{"d": "delete"})
+	joinIs(t, disks, []quarantine.Deletion{soft}, osCloud, map[string]string{"d": "soft"})
+}

@@ -16,6 +16,7 @@ type Ledger struct {
 	disks   Disks
 	images  Images
 	custody Custodian
+	past    CustodyReader
 	clock   Clock
 	log     *slog.Logger
 	obs     Observer
@@ -39,6 +40,7 @@ type LedgerConfig struct {
 	Disks    Disks
 	Images   Images
 	Custody  Custodian
+	History  CustodyReader
 	Clock    Clock
 	Log      *slog.Logger
 	Observer Observer
@@ -48,7 +50,7 @@ type LedgerConfig struct {
 // NewLedger makes the Ledger.
 func NewLedger(c LedgerConfig) *Ledger {
 	return &Ledger{
-		disks: c.Disks, images: c.Images, custody: c.Custody, clock: c.Clock, log: c.Log, obs: c.Observer, steps: c.Steps,
+		disks: c.Disks, images: c.Images, custody: c.Custody, past: c.History, clock: c.Clock, log: c.Log, obs: c.Observer, steps: c.Steps,
 		locks: map[string]*diskLock{}, users: map[string]int{},
 	}
 }
@@ -96,6 +98,21 @@ func (l *Ledger) use(id string) (done func()) {
 	}
 }
 
+// borrow returns the disk, marked as being read until done is called. It waits
+// for the act that is under way, so that nobody decides between the mark and
+// the state.
+func (l *Ledger) borrow(ctx context.Context, id string) (d Disk, done func(), err error) {
+	unlock, err := l.lock(ctx, id)
+	if err != nil {
+		return Disk{}, nil, err
+	}
+	defer unlock()
+	if d, err = l.disks.Disk(ctx, id); err != nil {
+		return d, nil, err
+	}
+	return d, l.use(id), nil
+}
+
 func (l *Ledger) inUse(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,6 +144,9 @@ func (l *Ledger) move(ctx context.Context, d Disk, to State, e Entry, change fun
 	}
 	next := d
 	next.State = to
+	// The record on the image does not say so yet; who has written it before,
+	// or writes it next, takes the mark off.
+	next.RecordStale = to.InQuarantine()
 	if to == Quarantined {
 		// At rest: whatever was going on is over, and a person's wish to purge
 		// it early does not outlive what took it back.

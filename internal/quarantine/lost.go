@@ -12,27 +12,36 @@ import (
 // recorded as lost: loud, never silent. One that is still live under its name
 // is waited for (a compute host may be down; its disks die later).
 func (r *Reconciler) lostDisks(ctx context.Context, w *run, dry bool) error {
-	open, err := r.deletions.OpenDeletions(ctx, r.ledger.clock().Add(-r.cfg.LostAfter), 1000)
-	if err != nil {
-		return fmt.Errorf("find the deletions without their disks: %w", err)
-	}
-	for _, del := range open {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		closed, err := r.account(ctx, w, del, dry)
+	before := r.ledger.clock().Add(-r.cfg.LostAfter)
+	for stay := 0; ; {
+		page, err := r.deletions.OpenDeletions(ctx, before, lostPage, stay)
 		if err != nil {
-			w.add(ReportItem{Act: "lost?", Name: del.ResourceID, Error: err.Error()})
-			continue
+			return fmt.Errorf("find the deletions without their disks: %w", err)
 		}
-		if closed && !dry {
+		for _, del := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			closed, err := r.account(ctx, w, del, dry)
+			if err != nil {
+				w.add(ReportItem{Act: "lost?", Name: del.ResourceID, Error: err.Error()})
+			}
+			if err != nil || !closed || dry {
+				stay++ // open, and in front of the next page
+				continue
+			}
 			if err := r.deletions.CloseDeletion(ctx, del.ID); err != nil {
 				return fmt.Errorf("close deletion %s: %w", del.ID, err)
 			}
 		}
+		if len(page) < lostPage {
+			return nil
+		}
 	}
-	return nil
 }
+
+// lostPage is how many open deletions are read at once.
+const lostPage = 500
 
 // account looks for each required disk of the Deletion and reports whether all
 // are accounted for.
@@ -42,11 +51,15 @@ func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool
 		if !ref.Required {
 			continue
 		}
-		disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{OriginalNames: []string{ref.Name}})
+		filter := DiskFilter{OriginalNames: []string{ref.Name}}
+		if ref.Prefix {
+			filter = DiskFilter{NamePrefix: ref.Name}
+		}
+		disks, err := r.ledger.disks.FindDisks(ctx, filter)
 		if err != nil {
 			return false, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
 		}
-		if slices.ContainsFunc(disks, func(d Disk) bool { return d.DeletionID() == del.ID }) {
+		if slices.ContainsFunc(disks, func(d Disk) bool { return d.DeletionID() == del.ID && d.State != Lost }) {
 			continue
 		}
 		where, err := r.stillLive(ctx, del, ref)
@@ -78,8 +91,10 @@ func (r *Reconciler) stillLive(ctx context.Context, del Deletion, ref DiskRef) (
 		if err != nil {
 			return "", fmt.Errorf("look for %s in %s: %w", ref.Name, pool.PoolRef, err)
 		}
-		if live[ref.Name] != "" {
-			return pool.PoolRef.String(), nil
+		for name := range live {
+			if ref.Matches(pool.PoolRef, name) {
+				return pool.PoolRef.String(), nil
+			}
 		}
 	}
 	return "", nil

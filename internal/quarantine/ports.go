@@ -21,6 +21,9 @@ type Trash interface {
 	// (source USER; `rbd trash ls --all` shows more), or an error: never a
 	// part. Similar to: rbd trash ls --long.
 	ListTrash(ctx context.Context, pool PoolRef) ([]TrashEntry, error)
+	// FindInTrash returns the one entry with the key. ErrNotFound if the image
+	// is not in the trash.
+	FindInTrash(ctx context.Context, key Key) (TrashEntry, error)
 	// MoveToTrash moves the live image of that name to the trash, protected
 	// for the duration. ErrNotFound if no such name. Similar to: rbd trash mv
 	// --expires-at.
@@ -34,8 +37,9 @@ type Trash interface {
 // ImageInfo is what opening an image shows.
 type ImageInfo struct {
 	SizeBytes int64
-	// Sealed reports the snapshot SealSnapshot.
-	Sealed bool
+	// Sealed reports the snapshot SealSnapshot, SealedAt when Ceph took it.
+	Sealed   bool
+	SealedAt time.Time
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
 	Record []byte
@@ -101,10 +105,6 @@ type Remover interface {
 	// last. An image that is gone is success. ErrBusy if a protected one has
 	// clones. Similar to: rbd snap purge --image-id ID.
 	Strip(ctx context.Context, key Key) error
-	// Reopen takes the protection time off a trash entry: it restores it under
-	// its reserved name and moves it to the trash again with none. An entry
-	// without protection is success.
-	Reopen(ctx context.Context, key Key) error
 	// Remove removes the trash entry without force and frees its space. An
 	// entry that is gone is success. Similar to: rbd trash rm.
 	Remove(ctx context.Context, key Key, progress Progress) error
@@ -169,8 +169,9 @@ type Deletions interface {
 	// the keys (JoinKeys).
 	DeletionsOf(ctx context.Context, keys []string) ([]Deletion, error)
 	// OpenDeletions returns deletions received before the time that have a
-	// Required DiskRef and were not closed, oldest first.
-	OpenDeletions(ctx context.Context, before time.Time, limit int) ([]Deletion, error)
+	// Required DiskRef and were not closed, oldest first; a page of them, after
+	// the first offset.
+	OpenDeletions(ctx context.Context, before time.Time, limit, offset int) ([]Deletion, error)
 	// CloseDeletion marks that every required disk is accounted for.
 	CloseDeletion(ctx context.Context, id string) error
 }

@@ -42,11 +42,11 @@ func TestCollectPreflight(t *testing.T) {
 		"a listing is empty": {"empty", func(w *world) func() {
 			// Everything is out of the trash, as when a wrong pool answers.
 			key := w.disks(quarantine.Expiring)[0].Key
-			if err := w.ceph.CloudRestore(key, "away"); err != nil {
+			if err := w.ceph.CloudRestore(key, key.ReservedName()); err != nil {
 				w.t.Fatalf("restore: %v", err)
 			}
 			return func() {
-				if err := w.ceph.CloudTrash(vms, "away", protect); err != nil {
+				if err := w.ceph.CloudTrash(vms, key.ReservedName(), protect); err != nil {
 					w.t.Fatalf("trash: %v", err)
 				}
 			}

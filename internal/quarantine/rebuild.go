@@ -2,34 +2,88 @@ package quarantine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 )
 
-// Resetter empties the catalog.
-type Resetter interface {
-	// Reset removes all disks and deletions from the catalog. It touches no
-	// image.
-	Reset(ctx context.Context) error
+// Forgetter takes rows of disks out of the catalog.
+type Forgetter interface {
+	// ForgetDisks removes the rows, all of them or none. It touches no image.
+	ForgetDisks(ctx context.Context, ids []string) error
 }
 
-// Rebuild recreates the catalog from the records on the images alone. Every
-// pool is listed before anything is thrown away; nothing else happens
-// meanwhile; and what it finds it takes in as the reconciler does with an
-// image that the catalog does not know. Tombstones of purged disks, and
-// Deletions without a disk, are in the custody log only.
-func (r *Reconciler) Rebuild(ctx context.Context, actor string, store Resetter) (Report, error) {
-	for _, pool := range r.clusters.Pools() {
-		if _, err := r.trash.ListTrash(ctx, pool.PoolRef); err != nil {
-			return Report{}, fmt.Errorf("the catalog is left as it is: list the trash of %s: %w", pool.PoolRef, err)
-		}
+// Rebuild recreates the catalog's rows of all disks at rest from the records on
+// their images, as the reconciler takes in an image that the catalog does not
+// know. Rows are forgotten only of disks that the trash was seen to hold and
+// whose records are up to date; what says more than an image can, stays:
+// Deletions, tombstones, lost disks, disks that are out or on their way.
+// Nothing else happens while the rows are forgotten.
+func (r *Reconciler) Rebuild(ctx context.Context, actor string, store Forgetter) (Report, error) {
+	w := &run{}
+	if err := r.staleRecords(ctx, w, false); err != nil {
+		return Report{}, fmt.Errorf("the catalog is left as it is: renew the records on the images: %w", err)
 	}
 	err := r.ledger.witnessed(ctx, Disk{}, Entry{Act: "rebuild-catalog", Actor: actor}, func() error {
-		r.ledger.gate.Lock()
-		defer r.ledger.gate.Unlock()
-		return store.Reset(ctx)
+		unlock, err := r.ledger.alone(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		ids, err := r.rebuildable(ctx)
+		if err != nil {
+			return err
+		}
+		return store.ForgetDisks(ctx, ids)
 	})
 	if err != nil {
-		return Report{}, fmt.Errorf("empty the catalog: %w", err)
+		return Report{}, fmt.Errorf("the catalog is left as it is: %w", err)
 	}
 	return r.Run(ctx, actor, JobOptions{}), nil
+}
+
+// rebuildable returns the ids of the disks at rest whose images are in the
+// trash.
+func (r *Reconciler) rebuildable(ctx context.Context) ([]string, error) {
+	var ids []string
+	for _, pool := range r.clusters.Pools() {
+		ref := pool.PoolRef
+		entries, err := r.trash.ListTrash(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("list the trash of %s: %w", ref, err)
+		}
+		present := map[Key]bool{}
+		for _, e := range entries {
+			present[e.Key] = true
+		}
+		rows, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Quarantined, Expiring}})
+		if err != nil {
+			return nil, fmt.Errorf("read the catalog of %s: %w", ref, err)
+		}
+		for _, d := range rows {
+			if d.RecordStale {
+				return nil, fmt.Errorf("%w: the record on disk %s is old; run reconcile first", ErrBusy, d.ID)
+			}
+			if present[d.Key] {
+				ids = append(ids, d.ID)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// alone waits until no act is under way and keeps others from beginning until
+// unlock. It does not keep them from beginning while it waits: one act that
+// hangs must not stop all others.
+func (l *Ledger) alone(ctx context.Context) (unlock func(), err error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !l.gate.TryLock() {
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("wait until no act is under way: %w", ErrBusy), ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return l.gate.Unlock, nil
 }

@@ -103,7 +103,7 @@ func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) e
 			continue
 		}
 		d := known[e.Key.ImageID]
-		if d == nil || d.State == Pending || d.State == Restored {
+		if d == nil || d.State == Pending || d.State == Restored || d.State != Restoring && d.State != Purging && secondLife(d, e) {
 			adopt = append(adopt, e)
 		}
 	}
@@ -148,8 +148,12 @@ func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) e
 
 func (r *Reconciler) adoptOne(ctx context.Context, w *run, e TrashEntry, known *Disk, dry bool) {
 	it := ReportItem{Disk: e.Key.DiskID(), Pool: e.Key.PoolRef().String(), Name: e.Name, Act: "adopt", Reason: "in the trash and not in the catalog"}
-	if known != nil && known.State == Pending {
+	switch {
+	case known == nil:
+	case known.State == Pending:
 		it.Act, it.Reason = "finish", "its adoption was cut short"
+	default:
+		it.Reason = "deleted again"
 	}
 	if !dry {
 		d, err := r.adopter.Adopt(ctx, e, CaptureGuard)
@@ -193,14 +197,12 @@ func (r *Reconciler) absent(ctx context.Context, w *run, pool Pool, seen Disk, d
 // It returns what it did and why.
 func (r *Reconciler) settle(ctx context.Context, pool Pool, d Disk) (act, reason string, err error) {
 	ref := pool.PoolRef
-	entries, err := r.trash.ListTrash(ctx, ref)
-	if err != nil {
-		return "check", "", fmt.Errorf("list the trash of %s: %w", ref, err)
-	}
-	for _, e := range entries {
-		if e.Key == d.Key {
-			return r.settleInTrash(ctx, d, e)
-		}
+	e, err := r.trash.FindInTrash(ctx, d.Key)
+	switch {
+	case err == nil:
+		return r.settleInTrash(ctx, d, e)
+	case !errors.Is(err, ErrNotFound):
+		return "check", "", fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
 	}
 	img, err := r.images.OpenImage(ctx, d.Key)
 	switch {
@@ -223,7 +225,6 @@ func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (a
 	case Restoring:
 		_, err = r.ledger.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: "reconciler", Reason: "it was cut short; the disk is in the trash"}, func(n *Disk) {
 			n.ProtectedUntil = e.ProtectedUntil.UTC()
-			n.RecordStale = true
 		})
 		return "undo", "its restore was cut short", err
 	case Pending:
@@ -281,25 +282,28 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 	// ours any more; say so, loudly.
 	r.ledger.log.Error("disk was taken out of the trash behind our back", "disk", d.ID, "pool", ref.String(), "name", name)
 	why := "taken out of the trash as " + name + " by somebody else"
+	_, err = restoredOutside(ctx, r.ledger, d, name, why)
+	return "outside", why, err
+}
+
+// restoredOutside ends the stay of a disk whose image somebody else took out of
+// the trash. It goes by way of the intent, so that the next run can finish what
+// a crash cuts short here.
+func restoredOutside(ctx context.Context, l *Ledger, d Disk, name, why string) (Disk, error) {
 	outside := Entry{Act: "restored-outside", Actor: "unknown", Reason: why}
 	switch d.State {
-	case Pending:
-		return "check", "", fmt.Errorf("disk %s was taken out of the trash as %s before it was sealed: %w", d.ID, name, ErrConflict)
-	case Restoring:
-		r.ledger.note(ctx, d, outside)
+	case Restoring, Pending:
+		l.note(ctx, d, outside)
 	default:
-		// With the intent, so that the next run can finish what a crash cuts
-		// short here.
-		intent, err := restoreIntent{Kind: intentInPlace, Dst: ref, Name: name}.encode()
+		intent, err := restoreIntent{Kind: intentInPlace, Dst: d.Key.PoolRef(), Name: name}.encode()
 		if err != nil {
-			return "outside", why, err
+			return d, err
 		}
-		if d, err = r.ledger.move(ctx, d, Restoring, outside, func(n *Disk) { n.Intent = intent }); err != nil {
-			return "outside", why, err
+		if d, err = l.move(ctx, d, Restoring, outside, func(n *Disk) { n.Intent = intent }); err != nil {
+			return d, err
 		}
 	}
-	_, err = finishInPlace(ctx, r.ledger, d, name, "reconciler")
-	return "outside", why, err
+	return finishInPlace(ctx, l, d, name, "reconciler")
 }
 
 // staleRecords renews the records on images that a crash or an outage left

@@ -30,7 +30,8 @@ func EncodeRecord(d Disk) ([]byte, error) {
 
 // DecodeRecord reads the record of the image with this key. A record of
 // another image is ErrNoRecord: librbd copies an image's metadata to its
-// clones and deep copies, and those are not the evidence.
+// clones and deep copies, and those are not the evidence. One that does not
+// parse is ErrInvalid, one of a newer layout ErrRefused.
 func DecodeRecord(key Key, b []byte) (Disk, error) {
 	if len(b) == 0 {
 		return Disk{}, fmt.Errorf("image %s: %w", key, ErrNoRecord)
@@ -40,7 +41,7 @@ func DecodeRecord(key Key, b []byte) (Disk, error) {
 		return Disk{}, fmt.Errorf("image %s: %w: its record does not parse: %w", key, ErrInvalid, err)
 	}
 	if r.Version != recordVersion {
-		return Disk{}, fmt.Errorf("image %s: %w: its record has version %d, this program reads %d", key, ErrInvalid, r.Version, recordVersion)
+		return Disk{}, fmt.Errorf("image %s: %w: its record has version %d, and this program reads %d: use the newer program that wrote it", key, ErrRefused, r.Version, recordVersion)
 	}
 	if r.Disk.Key != key {
 		return Disk{}, fmt.Errorf("image %s: %w of its own, but a copy of that of %s", key, ErrNoRecord, r.Disk.Key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Recorder takes Deletions from the listeners. It commits each, joins it with
@@ -118,7 +119,7 @@ func (r *Recorder) seize(ctx context.Context, d Deletion) {
 				continue
 			}
 			for name, imageID := range live {
-				if !ref.Matches(pool.PoolRef, name) {
+				if !ref.Matches(pool.PoolRef, name) || name != ref.Name && !ref.ownPrefix(d) {
 					continue
 				}
 				if _, err := r.adopter.Seize(ctx, pool, name, imageID); err != nil {
@@ -127,6 +128,25 @@ func (r *Recorder) seize(ctx context.Context, d Deletion) {
 			}
 		}
 	}
+}
+
+// ownPrefix reports whether the reference, by prefix, can mean only images of
+// the resource itself: it bears the id that the cloud gave the resource. A
+// looser prefix joins what has died; nothing live is taken on its word.
+func (r DiskRef) ownPrefix(d Deletion) bool {
+	return d.CloudType != CloudGeneric && r.Prefix && hasPart(r.Name, d.ResourceID)
+}
+
+// hasPart reports whether the name has the id between two separators.
+func hasPart(name, id string) bool {
+	for i := 0; id != "" && i+len(id) <= len(name); i++ {
+		before := i == 0 || strings.IndexByte(joinSeparators, name[i-1]) >= 0
+		after := i+len(id) == len(name) || strings.IndexByte(joinSeparators, name[i+len(id)]) >= 0
+		if before && after && name[i:i+len(id)] == id {
+			return true
+		}
+	}
+	return false
 }
 
 // Seize takes a live image under quarantine: the intent is committed, then the
@@ -143,6 +163,15 @@ func (a *Adopter) Seize(ctx context.Context, pool Pool, name, imageID string) (D
 	d, err := a.ledger.disks.Disk(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return d, fmt.Errorf("seize %s: %w", key, err)
+	}
+	if d.State == Restored && d.Sealed {
+		// It bears the seal of its earlier stay, which is not what it holds
+		// now. Into the trash, and the collector and the reconciler go on.
+		err := a.ledger.around("seize.trash", func() error { return a.trash.MoveToTrash(ctx, pool.PoolRef, name, pool.Protect) })
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return d, fmt.Errorf("seize %s: move to the trash: %w", key, err)
+		}
+		return d, nil
 	}
 	now := a.ledger.clock()
 	e := TrashEntry{Key: key, Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect)}

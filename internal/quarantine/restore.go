@@ -114,7 +114,7 @@ func (r *Restorer) clone(ctx context.Context, d Disk, actor string, dst PoolRef,
 		return d, err
 	}
 	actErr := l.around("restore.untrash", func() error {
-		return r.trash.RestoreFromTrash(ctx, key, key.ReservedName())
+		return r.untrash(ctx, key, key.ReservedName())
 	})
 	if actErr == nil {
 		actErr = l.around("restore.clone", func() error {
@@ -158,9 +158,11 @@ func (r *Restorer) retrash(ctx context.Context, d Disk, actor string) (Disk, err
 	case !errors.Is(err, ErrNotFound): // ErrNotFound: it never left the trash
 		return d, fmt.Errorf("move disk %s back to the trash (the next reconcile run tries again): %w", d.ID, err)
 	}
-	return l.move(ctx, d, Quarantined, Entry{Actor: actor, Reason: "back in the trash"}, func(n *Disk) {
-		n.ProtectedUntil = until
-	})
+	d, err = l.move(ctx, d, Quarantined, Entry{Actor: actor, Reason: "back in the trash"}, func(n *Disk) { n.ProtectedUntil = until })
+	if err != nil {
+		return d, err
+	}
+	return l.softSync(ctx, d), nil
 }
 
 // InPlace gives the disk back under its original name; it leaves quarantine.
@@ -200,11 +202,15 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 		if err != nil {
 			return err
 		}
-		err = l.around("restore.untrash", func() error { return r.trash.RestoreFromTrash(ctx, d.Key, d.OriginalName) })
+		err = l.around("restore.untrash", func() error { return r.untrash(ctx, d.Key, d.OriginalName) })
+		if errors.Is(err, ErrUnavailable) {
+			// It may have been done all the same: the reconciler looks.
+			return fmt.Errorf("restore disk %s as %s (the next reconcile run finds out what came of it): %w", id, d.OriginalName, err)
+		}
 		if err != nil {
 			back, berr := l.move(context.WithoutCancel(ctx), d, Quarantined, Entry{Actor: actor, Reason: "not restored: " + err.Error()}, nil)
 			if berr == nil {
-				d = back
+				d = l.softSync(context.WithoutCancel(ctx), back)
 			}
 			return errors.Join(fmt.Errorf("restore disk %s as %s: %w", id, d.OriginalName, err), berr)
 		}
@@ -214,9 +220,15 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 	return d, err
 }
 
-// finishInPlace ends an in-place restore whose image is live under the name. The record on
-// the image is written first: it says that the stay is over, so that a lost
-// catalog does not take the live image for evidence.
+// untrash takes the image out of the trash. It is not left by a caller that
+// goes away: what came of it would not be known.
+func (r *Restorer) untrash(ctx context.Context, key Key, name string) error {
+	return r.trash.RestoreFromTrash(context.WithoutCancel(ctx), key, name)
+}
+
+// finishInPlace ends an in-place restore whose image is live under the name.
+// The record on the image is written first: it says that the stay is over, so
+// that a lost catalog does not take the live image for evidence.
 func finishInPlace(ctx context.Context, l *Ledger, d Disk, name, actor string) (Disk, error) {
 	img, err := l.images.OpenImage(ctx, d.Key)
 	if err != nil {

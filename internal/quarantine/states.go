@@ -39,13 +39,14 @@ func States() []State {
 //	                     ↑ ↓  ↑_________|
 //	                  restoring → restored → pending   (deleted again)
 //	purging → expiring: Ceph refused, and the disk was sealed again
+//	pending, purging → restored, restoring: somebody took the image out of the trash
 //	any state that has the image → lost; lost → pending (found after all)
 var legalMoves = map[State][]State{
 	"":          {Pending, Quarantined, Expiring, Restored, Lost}, // all but Pending and Lost: read from the image's record
-	Pending:     {Quarantined, Lost},
+	Pending:     {Quarantined, Restored, Lost},
 	Quarantined: {Expiring, Restoring, Lost},
 	Expiring:    {Quarantined, Purging, Restoring, Lost},
-	Purging:     {Purged, Expiring},
+	Purging:     {Purged, Expiring, Restoring},
 	Restoring:   {Quarantined, Restored, Lost},
 	Restored:    {Pending},
 	Lost:        {Pending},

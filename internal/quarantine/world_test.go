@@ -108,12 +108,12 @@ func (w *world) restart() {
 	w.ceph.After(func(k fakeceph.Call) error { return p.point("ceph." + k.Verb + ".after") })
 	cat := &guardedStore{store: w.store, p: p}
 	w.ledger = quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: cat, Images: w.ceph, Custody: &guardedCustody{w.custody, p}, Clock: w.now,
+		Disks: cat, Images: w.ceph, Custody: &guardedCustody{w.custody, p}, History: w.custody, Clock: w.now,
 		Log: slog.New(slog.NewTextHandler(w.log, nil)), Observer: w.obs, Steps: p.point,
 	})
 	w.adopter = quarantine.NewAdopter(w.ledger, w.ceph, cat, w.policy, w.ceph)
 	w.recorder = quarantine.NewRecorder(w.adopter)
-	w.holds = quarantine.NewHolds(w.ledger)
+	w.holds = quarantine.NewHolds(w.ledger, w.ceph, w.ceph)
 	w.restorer = quarantine.NewRestorer(w.ledger, w.ceph, w.ceph, w.ceph)
 	w.exporter = quarantine.NewExporter(w.ledger, w.ceph)
 	w.collector = quarantine.NewCollector(w.ledger, w.ceph, w.ceph.Remover(), w.ceph, w.policy, cat, w.safety)

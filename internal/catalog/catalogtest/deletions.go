@@ -203,9 +203,9 @@ func openDeletions(t *testing.T, s Store) {
 	harmless.ReceivedAt = t0
 	harmless.Disks = []quarantine.DiskRef{{Name: "x"}}
 	merge(t, s, harmless)
-	open := func(before time.Time, limit int) []string {
+	open := func(before time.Time, limit, offset int) []string {
 		t.Helper()
-		ds, err := s.OpenDeletions(background(), before, limit)
+		ds, err := s.OpenDeletions(background(), before, limit, offset)
 		if err != nil {
 			t.Fatalf("open deletions: %v", err)
 		}
@@ -216,13 +216,18 @@ func openDeletions(t *testing.T, s Store) {
 		return out
 	}
 	later := t0.Add(time.Hour)
-	same(t, "all", open(later, 0), []string{"del1", "del3", "del2", "del0"})
-	same(t, "two", open(later, 2), []string{"del1", "del3"})
-	same(t, "many", open(later, 100), []string{"del1", "del3", "del2", "del0"})
-	same(t, "before, exclusive", open(t0.Add(2*time.Minute), 0), []string{"del1", "del3"})
-	same(t, "none", open(t0, 0), []string(nil))
-	_, err := s.OpenDeletions(background(), later, -1)
-	is(t, "a negative limit", err, quarantine.ErrInvalid)
+	same(t, "all", open(later, 0, 0), []string{"del1", "del3", "del2", "del0"})
+	same(t, "two", open(later, 2, 0), []string{"del1", "del3"})
+	same(t, "many", open(later, 100, 0), []string{"del1", "del3", "del2", "del0"})
+	same(t, "the second page", open(later, 3, 3), []string{"del0"})
+	same(t, "all but the first", open(later, 0, 1), []string{"del3", "del2", "del0"})
+	same(t, "behind the end", open(later, 3, 4), []string(nil))
+	same(t, "before, exclusive", open(t0.Add(2*time.Minute), 0, 0), []string{"del1", "del3"})
+	same(t, "none", open(t0, 0, 0), []string(nil))
+	for _, page := range [][2]int{{-1, 0}, {0, -1}} {
+		_, err := s.OpenDeletions(background(), later, page[0], page[1])
+		is(t, "a negative page", err, quarantine.ErrInvalid)
+	}
 }
 
 // A closed Deletion stays closed, whatever else is reported of it, until a
@@ -230,7 +235,7 @@ func openDeletions(t *testing.T, s Store) {
 func closeDeletion(t *testing.T, s Store) {
 	open := func() bool {
 		t.Helper()
-		ds, err := s.OpenDeletions(background(), t0.Add(time.Hour), 0)
+		ds, err := s.OpenDeletions(background(), t0.Add(time.Hour), 0, 0)
 		if err != nil {
 			t.Fatalf("open deletions: %v", err)
 		}

@@ -200,28 +200,24 @@ func dropLost(t *testing.T, s Store) {
 	finds(t, s, quarantine.DiskFilter{Address: "192.0.2.7"})
 }
 
-// Reset takes disks and deletions; marks stay.
-func reset(t *testing.T, s Store) {
+// Disks that are forgotten are gone, with what they were looked up by; the
+// others, deletions and marks stay. One that is not there is no error.
+func forgetDisks(t *testing.T, s Store) {
 	put(t, s, full("a"))
 	put(t, s, newDisk("b"))
 	merge(t, s, fullDeletion("del"))
-	if err := errors.Join(s.SetMark(background(), "m", []byte("v")), s.Reset(background())); err != nil {
-		t.Fatalf("reset: %v", err)
+	if err := errors.Join(s.SetMark(background(), "m", []byte("v")), s.ForgetDisks(background(), []string{"a", "none"}), s.ForgetDisks(background(), nil)); err != nil {
+		t.Fatalf("forget: %v", err)
 	}
-	finds(t, s, quarantine.DiskFilter{})
+	finds(t, s, quarantine.DiskFilter{}, "b")
 	finds(t, s, quarantine.DiskFilter{Address: "192.0.2.7"})
-	_, err := s.Deletion(background(), "del")
-	is(t, "deletion", err, quarantine.ErrNotFound)
-	if ds, err := s.DeletionsOf(background(), []string{"uuid_disk", "uuid"}); err != nil || len(ds) != 0 {
-		t.Errorf("deletions %v, %v", ds, err)
+	if _, changed := merge(t, s, fullDeletion("del")); changed {
+		t.Errorf("the deletion was forgotten")
 	}
 	if v, err := s.Mark(background(), "m"); err != nil || string(v) != "v" {
 		t.Errorf("mark %q, %v", v, err)
 	}
 	put(t, s, full("a")) // at version 0: it is new
-	if _, changed := merge(t, s, fullDeletion("del")); !changed {
-		t.Errorf("the deletion was still there")
-	}
 }
 
 // An ended context stops everything, with its own error and ErrUnavailable:
@@ -246,11 +242,11 @@ func endedContext(t *testing.T, s Store) {
 		"Deletion":       func() error { _, err := s.Deletion(ended, "del"); return err },
 		"MergeDeletion":  func() error { _, _, err := s.MergeDeletion(ended, other); return err },
 		"DeletionsOf":    func() error { _, err := s.DeletionsOf(ended, []string{"uuid"}); return err },
-		"OpenDeletions":  func() error { _, err := s.OpenDeletions(ended, t0, 0); return err },
+		"OpenDeletions":  func() error { _, err := s.OpenDeletions(ended, t0, 0, 0); return err },
 		"CloseDeletion":  func() error { return s.CloseDeletion(ended, "del") },
 		"Mark":           func() error { _, err := s.Mark(ended, "m"); return err },
 		"SetMark":        func() error { return s.SetMark(ended, "m", nil) },
-		"Reset":          func() error { return s.Reset(ended) },
+		"ForgetDisks":    func() error { return s.ForgetDisks(ended, []string{"d"}) },
 		"PutDisk of new": func() error { _, err := s.PutDisk(ended, newDisk("new")); return err },
 	} {
 		err := act()
@@ -262,7 +258,7 @@ func endedContext(t *testing.T, s Store) {
 	if m, changed := merge(t, s, fullDeletion("del")); changed || len(m.Tags) != 2 {
 		t.Errorf("the deletion was changed: %+v", m)
 	}
-	open, err := s.OpenDeletions(background(), t0.Add(time.Hour), 0)
+	open, err := s.OpenDeletions(background(), t0.Add(time.Hour), 0, 0)
 	if err != nil || len(open) != 1 {
 		t.Errorf("open deletions %v, %v", open, err)
 	}

@@ -18,7 +18,7 @@ type Store interface {
 	quarantine.Disks
 	quarantine.Deletions
 	quarantine.Marks
-	quarantine.Resetter
+	quarantine.Forgetter
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error)
@@ -42,7 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"PutDisk/what it is found by":      putTerms,
 		"Disk/ErrNotFound":                 diskNotFound,
 		"DropLost":                         dropLost,
-		"Reset":                            reset,
+		"ForgetDisks":                      forgetDisks,
 		"Context":                          endedContext,
 		"FindDisks/any filter":             findAny,
 		"FindDisks/addresses":              findAddress,

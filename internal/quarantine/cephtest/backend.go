@@ -74,7 +74,6 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"DependentsAreNamed":          dependentsAreNamed,
 		"UnsealRepeats":               unsealRepeats,
 		"StripTakesEverySnapshot":     stripTakesAll,
-		"ReopenTakesProtectionOff":    reopenTakesProtectionOff,
 		"RemoveKeepsCephsRefusals":    removeKeepsRefusals,
 		"PoolsAreApart":               poolsAreApart,
 		"UnknownPool":                 unknownPool,

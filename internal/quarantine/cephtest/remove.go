@@ -93,38 +93,11 @@ func stripTakesAll(e *env) {
 	e.ok(e.Remover.Strip(e.ctx, key))
 }
 
-// A protected entry is without protection afterwards, and nothing else of it
-// changed; an act that was cut short between its two moves is finished.
-func reopenTakesProtectionOff(e *env) {
-	key := e.trashed(e.Pool, "disk", day)
-	for range 2 {
-		e.ok(e.Remover.Reopen(e.ctx, key))
-		if entry := e.entry(key); entry.ProtectedUntil.After(e.Clock()) {
-			e.Errorf("the entry is still protected until %s", entry.ProtectedUntil)
-		}
-	}
-	if live := e.live(e.Pool); len(live) != 0 {
-		e.Errorf("there is %v now", live)
-	}
-	half := e.trashed(e.Pool, "half", day)
-	e.ok(e.Ceph.RestoreFromTrash(e.ctx, half, half.ReservedName()))
-	e.ok(e.Remover.Reopen(e.ctx, half))
-	if entry := e.entry(half); entry.ProtectedUntil.After(e.Clock()) {
-		e.Errorf("the entry is still protected until %s", entry.ProtectedUntil)
-	}
-	// A sealed one too: the seal stays on.
-	sealed := e.trashed(e.Pool, "sealed", day)
-	e.seal(sealed)
-	e.ok(e.Remover.Reopen(e.ctx, sealed))
-	if !e.info(sealed).Sealed {
-		e.Error("the seal is gone")
-	}
-	// Neither in the trash nor under its reserved name.
-	e.is(e.Remover.Reopen(e.ctx, e.Pool.Key("0123456789ab")), quarantine.ErrNotFound)
-	e.is(e.Remover.Reopen(e.ctx, e.create(e.Pool, "live")), quarantine.ErrNotFound)
-	if _, ok := e.live(e.Pool)["live"]; !ok {
-		e.Error("a live image was moved")
-	}
+// reopen takes the protection off an entry, by way of its reserved name.
+func (e *env) reopen(key quarantine.Key) {
+	e.Helper()
+	e.ok(e.Ceph.RestoreFromTrash(e.ctx, key, key.ReservedName()))
+	e.ok(e.Ceph.MoveToTrash(e.ctx, key.PoolRef(), key.ReservedName(), 0))
 }
 
 // A removal keeps to Ceph's own refusals: protected, sealed, in use, cloned.
@@ -133,7 +106,7 @@ func removeKeepsRefusals(e *env) {
 	key := e.trashed(e.Pool, "disk", day)
 	data := e.write(key, 0, 5*kib)
 	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrRefused) // protected
-	e.ok(e.Remover.Reopen(e.ctx, key))
+	e.reopen(key)
 	e.seal(key)
 	e.is(e.Remover.Remove(e.ctx, key, nil), quarantine.ErrRefused) // sealed
 	if err := e.Cloud.CloudForceRemove(key); err == nil {
@@ -156,7 +129,6 @@ func removeKeepsRefusals(e *env) {
 		_, err = e.Ceph.OpenImage(e.ctx, key)
 		e.is(err, quarantine.ErrNotFound)
 	}
-	e.is(e.Remover.Reopen(e.ctx, key), quarantine.ErrNotFound)
 
 	// A seal with a clone goes off its name, and holds until the clone is gone.
 	parent := e.create(e.Pool, "parent")

@@ -32,7 +32,8 @@ type parent struct {
 
 type snapshot struct {
 	content
-	name string
+	name  string
+	taken time.Time
 	// removed: a snapshot with clones (format 2) leaves its name at once, and
 	// goes away with its last clone.
 	removed bool
@@ -61,16 +62,16 @@ func (i *image) snap(name string) *snapshot {
 	return nil
 }
 
-func (i *image) seal() {
+func (i *image) seal(at time.Time) {
 	if i.snap(quarantine.SealSnapshot) == nil {
-		i.snapshot(quarantine.SealSnapshot)
+		i.snapshot(quarantine.SealSnapshot, at)
 	}
 }
 
-func (i *image) snapshot(name string) {
+func (i *image) snapshot(name string, at time.Time) {
 	c := i.content
 	c.blocks = maps.Clone(c.blocks)
-	i.snaps = append(i.snaps, &snapshot{content: c, name: name})
+	i.snaps = append(i.snaps, &snapshot{content: c, name: name, taken: at})
 }
 
 // write puts data at the offset, block by block.
@@ -140,7 +141,10 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		if img == nil {
 			return nil, fmt.Errorf("open image %s: %w", key, quarantine.ErrNotFound)
 		}
-		info := quarantine.ImageInfo{SizeBytes: img.content.size, Sealed: img.snap(quarantine.SealSnapshot) != nil}
+		info := quarantine.ImageInfo{SizeBytes: img.content.size}
+		if s := img.snap(quarantine.SealSnapshot); s != nil {
+			info.Sealed, info.SealedAt = true, s.taken
+		}
 		if r, ok := img.meta[quarantine.RecordKey]; ok {
 			info.Record = []byte(r)
 		}
@@ -185,7 +189,7 @@ func (o *open) Seal(ctx context.Context) error {
 		if err := o.usable(); err != nil {
 			return err
 		}
-		o.image.seal()
+		o.image.seal(o.c.clock())
 		return nil
 	})
 }

@@ -2,7 +2,6 @@ package fakeceph
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,28 +70,6 @@ func (r Remover) Strip(ctx context.Context, key quarantine.Key) error {
 		}
 		r.c.dropRemovedSnaps()
 		return nil
-	})
-}
-
-// Reopen takes the protection off. Its two moves are two steps, and a hook
-// (verbs Reopen.restore and Reopen.trash) can come between them.
-func (r Remover) Reopen(ctx context.Context, key quarantine.Key) error {
-	open, err := call(ctx, r.c, Call{Verb: "Reopen", Key: key}, func() (bool, error) {
-		img := r.c.images[key]
-		return img != nil && img.trash != nil && !img.trash.until.After(r.c.clock()), nil
-	})
-	if err != nil || open {
-		return err
-	}
-	err = do(ctx, r.c, Call{Verb: "Reopen.restore", Key: key}, func() error {
-		return r.c.restoreFromTrash(key, key.ReservedName())
-	})
-	// Not in the trash: out already, or gone, which the next step tells apart.
-	if err != nil && !errors.Is(err, quarantine.ErrNotFound) {
-		return err
-	}
-	return do(ctx, r.c, Call{Verb: "Reopen.trash", Key: key}, func() error {
-		return r.c.moveToTrash(key.PoolRef(), key.ReservedName(), 0)
 	})
 }
 

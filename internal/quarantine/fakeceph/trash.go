@@ -27,6 +27,20 @@ func (c *Ceph) ListTrash(ctx context.Context, p quarantine.PoolRef) ([]quarantin
 	})
 }
 
+// FindInTrash returns one entry.
+func (c *Ceph) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.TrashEntry, error) {
+	return call(ctx, c, Call{Verb: "FindInTrash", Key: key}, func() (quarantine.TrashEntry, error) {
+		if err := c.known(key.PoolRef()); err != nil {
+			return quarantine.TrashEntry{}, err
+		}
+		img := c.images[key]
+		if img == nil || img.trash == nil {
+			return quarantine.TrashEntry{}, fmt.Errorf("look for %s in the trash: %w", key, quarantine.ErrNotFound)
+		}
+		return img.entry(), nil
+	})
+}
+
 func (i *image) entry() quarantine.TrashEntry {
 	return quarantine.TrashEntry{Key: i.key, Name: i.name, DeletedAt: i.trash.deletedAt, ProtectedUntil: i.trash.until}
 }

@@ -1,0 +1,134 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// due reports whether the disk's time is over.
+func due(d *Disk, now time.Time) bool {
+	return !d.Held() && (d.EarlyBy != "" || !d.RetainUntil.IsZero() && !d.RetainUntil.After(now))
+}
+
+// expireDue marks the disks whose time is over, a page at a time; those that
+// cannot be marked are passed over, as in purgeDue.
+func (c *Collector) expireDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+	no := false
+	left := 5 * c.safety.MaxDisks
+	for stay := 0; left > 0; {
+		page, err := c.ledger.disks.FindDisks(ctx, DiskFilter{
+			States: []State{Quarantined}, RetainBefore: now, Held: &no, Sort: "retain_until", Limit: min(purgeChunk, left), Offset: stay,
+		})
+		if err != nil {
+			return fmt.Errorf("find the disks whose time is over: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		items, err := c.parallel(ctx, rep, page, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d, present) })
+		for _, it := range items {
+			if it.Error != "" || rep.DryRun {
+				stay++
+			}
+			if it.Error == "" {
+				left--
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk, present map[Key]bool) ReportItem {
+	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
+	var err error
+	switch {
+	case !present[d.Key]:
+		err = errNotInTrash(&d)
+	case !rep.DryRun:
+		_, err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
+	}
+	if err != nil {
+		item.Error = err.Error()
+	}
+	return item
+}
+
+// expire marks one disk, if its time is still over.
+func (c *Collector) expire(ctx context.Context, id, actor, reason string) (Disk, error) {
+	unlock, err := c.ledger.lock(ctx, id)
+	if err != nil {
+		return Disk{}, err
+	}
+	defer unlock()
+	d, err := c.ledger.disks.Disk(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	now := c.ledger.clock().UTC()
+	if d.State != Quarantined || !due(&d, now) {
+		return d, refusedf("disk %s is %s and not due", id, d.State)
+	}
+	return c.markExpiring(ctx, d, actor, reason, "")
+}
+
+func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, earlyBy string) (Disk, error) {
+	var saved Disk
+	// Before the record is written over.
+	if err := c.recordAgrees(ctx, d); err != nil {
+		return d, err
+	}
+	e := Entry{Act: "expire", Actor: actor, Reason: reason}
+	if earlyBy != "" {
+		e.Detail = map[string]string{detailEarlyBy: earlyBy}
+	}
+	err := c.ledger.witnessed(ctx, d, e, func() (err error) {
+		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: actor, Reason: reason}, func(n *Disk) {
+			n.ExpiringAt = c.ledger.clock().UTC().Truncate(time.Second)
+			n.EarlyBy = earlyBy
+		})
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	return c.ledger.softSync(ctx, saved), nil
+}
+
+// ExpireEarly marks a disk for purge before its time, at a person's request.
+// It frees nothing: a later pass does, after the grace, unless a hold or an
+// extension comes first. ErrRefused under a hold.
+func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (Disk, error) {
+	if err := errors.Join(required(actor, "who"), required(reason, "a reason")); err != nil {
+		return Disk{}, err
+	}
+	unlock, err := c.ledger.lock(ctx, id)
+	if err != nil {
+		return Disk{}, err
+	}
+	defer unlock()
+	d, err := c.ledger.disks.Disk(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	e := Entry{Act: "expire", Actor: actor, Reason: reason}
+	if err := c.clock.observe(ctx); err != nil {
+		// By a wrong clock the grace would begin in the past.
+		return d, c.ledger.refuse(ctx, d, e, err)
+	}
+	switch {
+	case d.Held():
+		return d, c.ledger.refuse(ctx, d, e, refusedf("disk %s is under the hold of case %s", id, d.OpenHolds()[0].CaseID))
+	case d.State == Expiring:
+		return d, nil
+	case d.State == Pending || d.State == Restoring || d.State == Purging:
+		return d, fmt.Errorf("disk %s is %s: %w", id, d.State, ErrBusy)
+	case d.State != Quarantined:
+		return d, c.ledger.refuse(ctx, d, e, refusedf("disk %s is %s", id, d.State))
+	}
+	return c.markExpiring(ctx, d, actor, reason, actor)
+}

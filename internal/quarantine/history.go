@@ -1,0 +1,104 @@
+package quarantine
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// history is what the custody log knows of a disk. The record on an image can
+// be written by whoever holds the cloud's Ceph key; the log cannot. Where both
+// speak of what a disk was promised, the longer promise holds.
+type history struct {
+	// adopted: this service took the disk under quarantine at some time.
+	adopted bool
+	// sealed: this service took the seal, and has not taken it off again.
+	sealed bool
+	// retainUntil is the latest date that it was promised.
+	retainUntil time.Time
+	// holds are all legal holds, released ones too.
+	holds []Hold
+	// expiring: the last that happened to it is that it was marked; earlyBy is
+	// who asked for that before its time.
+	expiring bool
+	earlyBy  string
+	// deletion is the id of the Deletion it was joined with last.
+	deletion string
+}
+
+// history reads the log. One that cannot be read, or whose chain does not
+// hold, promises nothing: then only what lengthens is taken from elsewhere.
+func (l *Ledger) history(ctx context.Context, id string) history {
+	entries, err := l.past.Entries(ctx, id)
+	if err != nil {
+		l.log.Error("custody log cannot be read; what it promised is not known", "disk", id, "error", err)
+		return history{}
+	}
+	return replay(entries)
+}
+
+// replay is what follows from a disk's entries, which are in order.
+func replay(entries []Entry) history {
+	var h history
+	for _, e := range entries {
+		if e.Outcome != OutcomeDone {
+			continue
+		}
+		if until, err := time.Parse(time.RFC3339, e.Detail[detailRetainUntil]); err == nil && until.After(h.retainUntil) {
+			h.retainUntil = until
+		}
+		switch e.Act {
+		case "adopt":
+			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
+		case "seal":
+			h.sealed = true
+		case "unseal":
+			h.sealed = false
+		case "join":
+			h.deletion = e.Detail[detailDeletion]
+		case "hold":
+			h.holds = append(h.holds, Hold{CaseID: e.Detail["case"], Reason: e.Reason, By: e.Actor, PlacedAt: e.At.UTC().Truncate(time.Second)})
+			h.expiring = false
+		case "release":
+			if i := openHold(h.holds, e.Detail["case"]); i >= 0 {
+				h.holds[i].Released, h.holds[i].ReleaseBy, h.holds[i].ReleaseReason = e.At.UTC().Truncate(time.Second), e.Actor, e.Reason
+			}
+		case "expire", "purge-undone":
+			h.expiring = true
+			if e.Act == "expire" {
+				h.earlyBy = e.Detail[detailEarlyBy]
+			}
+		case "extend", "restore", "restore-undone", "restored-outside":
+			h.expiring = false
+		}
+	}
+	return h
+}
+
+// The keys of a custody entry's detail that replay reads.
+const (
+	detailRetainUntil = "retain_until"
+	detailDeletion    = "deletion"
+	detailEarlyBy     = "early_by"
+)
+
+// keep lets the disk have what it was promised: the later date, and every hold
+// that the log knows as open.
+func (h history) keep(d *Disk) {
+	if h.retainUntil.After(d.RetainUntil) {
+		d.RetainUntil = h.retainUntil.UTC()
+	}
+	holds := slices.Clone(d.Holds)
+	for _, hold := range h.holds {
+		i := slices.IndexFunc(holds, func(known Hold) bool {
+			return known.CaseID == hold.CaseID && known.PlacedAt.Sub(hold.PlacedAt).Abs() <= time.Second
+		})
+		switch {
+		case i < 0:
+			holds = append(holds, hold)
+		case hold.Open() && !holds[i].Open():
+			holds[i] = hold
+		}
+	}
+	d.Holds = holds
+}

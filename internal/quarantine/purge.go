@@ -1,0 +1,356 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// purgeChunk is how many disks are purged between two looks at Ceph's health.
+const purgeChunk = 256
+
+// purgeDue purges, a page at a time, the disks whose grace is over. Those that
+// cannot go just now (a clone stands on them, somebody reads them) stay in
+// front of the next page and are passed over. They use up nothing of the
+// pass's limits: else a few of them would keep all that come after.
+func (c *Collector) purgeDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+	no := false
+	disks, bytes := c.safety.MaxDisks, c.safety.MaxBytes
+	for stay := 0; disks > 0 && bytes > 0; {
+		page, err := c.ledger.disks.FindDisks(ctx, DiskFilter{
+			States: []State{Expiring}, ExpiringBefore: now.Add(-c.safety.Grace), Held: &no,
+			Sort: "retain_until", Limit: min(purgeChunk, disks), Offset: stay,
+		})
+		if err != nil {
+			return fmt.Errorf("find the disks to purge: %w", err)
+		}
+		page = within(page, bytes, disks == c.safety.MaxDisks)
+		if len(page) == 0 {
+			return nil
+		}
+		items, err := c.purgeSome(ctx, rep, page, present)
+		for i, it := range items {
+			if it.Error != "" || rep.DryRun {
+				stay++
+			}
+			if it.Error == "" {
+				disks--
+				bytes -= cost(&page[i])
+			}
+		}
+		if err != nil {
+			return err
+		}
+		// A pass can take hours; what preflight saw may be over.
+		for _, fsid := range clusterIDs(c.clusters) {
+			if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cost is what the purge of a disk counts for in a pass's limit of bytes.
+func cost(d *Disk) int64 { return max(d.UsedBytes, d.SizeBytes) }
+
+// within is the beginning of the page that the limit allows. A disk that is
+// larger than the limit goes alone, if it is the first of its pass.
+func within(page []Disk, bytes int64, first bool) []Disk {
+	for i := range page {
+		if bytes -= cost(&page[i]); bytes < 0 {
+			if i == 0 && first {
+				return page[:1]
+			}
+			return page[:i]
+		}
+	}
+	return page
+}
+
+// purgeSome purges the disks, or with DryRun looks whether it would. It returns
+// an item for each.
+func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk, present map[Key]bool) ([]ReportItem, error) {
+	return c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
+		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
+		var err error
+		switch {
+		case !present[d.Key]:
+			err = errNotInTrash(&d)
+		case rep.DryRun:
+			_, err = c.purgeable(ctx, d)
+		default:
+			err = c.purge(ctx, d, rep.Actor, item.Reason)
+		}
+		if err != nil {
+			item.Error = err.Error()
+		}
+		return item
+	})
+}
+
+func errNotInTrash(d *Disk) error {
+	return fmt.Errorf("disk %s is not in the trash: %w; left to the reconciler", d.ID, ErrConflict)
+}
+
+// purge frees one disk. See the type's comment for the order.
+func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) error {
+	l := c.ledger
+	unlock, err := l.lock(ctx, seen.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d, err := c.purgeable(ctx, seen) // a, b
+	if err != nil {
+		return err
+	}
+	e := Entry{Act: "purge", Actor: actor, Reason: reason, Detail: map[string]string{"name": d.OriginalName}}
+	return l.witnessed(ctx, d, e, func() error { // c
+		d, err := l.move(ctx, d, Purging, Entry{Actor: actor, Reason: reason}, nil) // d
+		if err != nil {
+			return err
+		}
+		return c.free(ctx, d, actor)
+	})
+}
+
+// purgeable reads the disk again and returns it if it may be purged, or why
+// not.
+func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
+	l := c.ledger
+	d, err := l.disks.Disk(ctx, seen.ID)
+	if err != nil {
+		return d, err
+	}
+	now := l.clock().UTC()
+	switch {
+	case d.State != Expiring:
+		return d, refusedf("disk %s is %s now", d.ID, d.State)
+	case d.Key != seen.Key:
+		return d, refusedf("disk %s has another image id now", d.ID)
+	case !due(&d, now):
+		return d, refusedf("disk %s is held, or its time is not over any more", d.ID)
+	case d.ExpiringAt.IsZero() || now.Sub(d.ExpiringAt) < c.safety.Grace:
+		return d, refusedf("disk %s is in its grace period", d.ID)
+	case d.RecordStale:
+		return d, refusedf("the record on disk %s is old; the next reconcile run renews it", d.ID)
+	case l.inUse(d.ID):
+		return d, fmt.Errorf("disk %s is being read: %w", d.ID, ErrBusy)
+	}
+	e, err := c.trash.FindInTrash(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return d, errNotInTrash(&d)
+	case err != nil:
+		return d, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+	case secondLife(&d, e):
+		return d, fmt.Errorf("disk %s was taken out of the trash and deleted again: %w; left to the reconciler", d.ID, ErrConflict)
+	}
+	if err := c.recordAgrees(ctx, d); err != nil {
+		return d, err
+	}
+	deps, err := c.remover.Dependents(ctx, d.Key)
+	if err != nil {
+		return d, fmt.Errorf("ask what depends on disk %s: %w", d.ID, err)
+	}
+	if len(deps) > 0 {
+		return d, fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, deps)
+	}
+	return d, nil
+}
+
+// recordAgrees reads the record on the image, which another daemon with another
+// catalog, or this one before its catalog was put back from a backup, may have
+// written: if it promises more than the row, nothing is purged.
+func (c *Collector) recordAgrees(ctx context.Context, d Disk) error {
+	img, err := c.images.OpenImage(ctx, d.Key)
+	if err != nil {
+		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
+	}
+	record := img.Info().Record
+	if err := img.Close(); err != nil {
+		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
+	}
+	on, err := DecodeRecord(d.Key, record)
+	if err != nil {
+		// The row is what counts; the reconciler writes it over.
+		d.RecordStale = true
+		if _, perr := c.ledger.disks.PutDisk(ctx, d); perr != nil {
+			err = errors.Join(err, perr)
+		}
+		return fmt.Errorf("disk %s: %w: its record cannot be read; the next reconcile run renews it: %w", d.ID, ErrRefused, err)
+	}
+	for _, h := range on.OpenHolds() {
+		if openHold(d.Holds, h.CaseID) < 0 {
+			return refusedf("disk %s: the record on its image has a hold of case %s that the catalog does not know; `catalog rebuild` takes it over", d.ID, h.CaseID)
+		}
+	}
+	if on.RetainUntil.After(d.RetainUntil) {
+		return refusedf("disk %s: the record on its image keeps it until %s, the catalog until %s; `catalog rebuild` takes the later date over",
+			d.ID, on.RetainUntil.UTC().Format(time.RFC3339), d.RetainUntil.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// free performs steps e to i. Each may be repeated.
+func (c *Collector) free(ctx context.Context, d Disk, actor string) error {
+	l := c.ledger
+	ours, err := c.claim(ctx, d)
+	if err == nil && !ours {
+		return c.conclude(ctx, d, actor)
+	}
+	if err == nil {
+		err = l.around("purge.strip", func() error { return c.remover.Strip(ctx, d.Key) })
+	}
+	if err == nil {
+		err = l.around("purge.reopen", func() error {
+			return c.trash.MoveToTrash(ctx, d.Key.PoolRef(), d.Key.ReservedName(), 0)
+		})
+	}
+	if err == nil {
+		err = l.around("purge.remove", func() error { return c.remover.Remove(ctx, d.Key, nil) })
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
+	}
+	return c.conclude(ctx, d, actor)
+}
+
+// claim takes the image out of the trash under its reserved name, and reports
+// whether that is where it is now: Ceph itself decides, in one act, between us
+// and a person who gives it back at this moment.
+func (c *Collector) claim(ctx context.Context, d Disk) (bool, error) {
+	reserved := d.Key.ReservedName()
+	err := c.ledger.around("purge.claim", func() error { return c.trash.RestoreFromTrash(ctx, d.Key, reserved) })
+	if err == nil || !errors.Is(err, ErrNotFound) {
+		return err == nil, err
+	}
+	live, err := c.images.LiveImages(ctx, d.Key.PoolRef(), reserved)
+	if err != nil {
+		return false, fmt.Errorf("look for disk %s under its reserved name: %w", d.ID, err)
+	}
+	return live[reserved] == d.Key.ImageID, nil
+}
+
+// conclude ends a purge whose image is not ours any more: a tombstone if Ceph
+// says that no image has the id, else the reconciler ends its stay.
+func (c *Collector) conclude(ctx context.Context, d Disk, actor string) error {
+	ctx = context.WithoutCancel(ctx)
+	err := c.gone(ctx, d)
+	switch {
+	case err == nil:
+		_, err = c.ledger.move(ctx, d, Purged, Entry{Actor: actor}, func(n *Disk) {
+			n.PurgedAt = c.ledger.clock().UTC().Truncate(time.Second)
+			n.Sealed = false
+		})
+		return err
+	case !errors.Is(err, ErrBusy):
+		return err
+	}
+	why := "taken out of the trash by somebody else while it was being purged"
+	intent, ierr := restoreIntent{Kind: intentInPlace, Dst: d.Key.PoolRef(), Name: d.OriginalName}.encode()
+	if ierr != nil {
+		return ierr
+	}
+	if _, err := c.ledger.move(ctx, d, Restoring, Entry{Act: "restored-outside", Actor: "unknown", Reason: why}, func(n *Disk) { n.Intent = intent }); err != nil {
+		return err
+	}
+	return refusedf("disk %s was %s", d.ID, why)
+}
+
+// gone returns nil when Ceph itself says that there is no image of this id any
+// more, and ErrBusy if there is: a tombstone of an image that lives would
+// refuse its next death.
+func (c *Collector) gone(ctx context.Context, d Disk) error {
+	img, err := c.images.OpenImage(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look whether the image is gone: %w", err)
+	}
+	return errors.Join(fmt.Errorf("the image is still there: %w", ErrBusy), img.Close())
+}
+
+// unpurge takes a purge back that Ceph refused before the image was gone. When
+// it cannot, because Ceph does not answer, the row stays purging and the next
+// pass goes on.
+func (c *Collector) unpurge(ctx context.Context, d Disk, actor string, cause error) error {
+	if errors.Is(cause, ErrUnavailable) || errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return nil
+	}
+	_, err := takeBack(ctx, c.ledger, c.trash, c.clusters, d, actor, cause.Error())
+	return err
+}
+
+// takeBack ends a purge whose image is still there: protection and seal first,
+// then the row.
+func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d Disk, actor, why string) (Disk, error) {
+	full := protection(clusters, d.Key.PoolRef())
+	if err := reprotect(ctx, l, trash, d.Key, full); err != nil {
+		return d, fmt.Errorf("protect disk %s again: %w", d.ID, err)
+	}
+	img, err := l.images.OpenImage(ctx, d.Key)
+	if err != nil {
+		return d, fmt.Errorf("seal disk %s again: %w", d.ID, err)
+	}
+	defer img.Close()
+	if err := img.Seal(ctx); err != nil {
+		return d, fmt.Errorf("seal disk %s again: %w", d.ID, err)
+	}
+	now := l.clock().UTC().Truncate(time.Second)
+	d, err = l.move(ctx, d, Expiring, Entry{Act: "purge-undone", Actor: actor, Reason: why}, func(n *Disk) {
+		n.Sealed, n.ExpiringAt, n.ProtectedUntil = true, now, now.Add(full)
+	})
+	if err != nil {
+		return d, err
+	}
+	return l.softSync(ctx, d), nil
+}
+
+// resume goes on with purges that a crash cut short. Their custody entry is
+// written and their row says purging; where the image is must be found out.
+func (c *Collector) resume(ctx context.Context, rep *Report, _ map[Key]bool, _ time.Time) error {
+	disks, err := c.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Purging}})
+	if err != nil {
+		return fmt.Errorf("find the purges to go on with: %w", err)
+	}
+	_, err = c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
+		item := c.item(d, "finish", "its purge was cut short")
+		if !rep.DryRun {
+			if err := c.resumeOne(ctx, d.ID, rep.Actor, item.Reason); err != nil {
+				item.Error = err.Error()
+			}
+		}
+		return item
+	})
+	return err
+}
+
+func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) error {
+	l := c.ledger
+	unlock, err := l.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d, err := l.disks.Disk(ctx, id)
+	if err != nil || d.State != Purging {
+		return err
+	}
+	e, err := c.trash.FindInTrash(ctx, d.Key)
+	switch {
+	case err == nil && secondLife(&d, e):
+		err = c.conclude(ctx, d, actor)
+	case err == nil, errors.Is(err, ErrNotFound):
+		err = c.free(ctx, d, actor)
+	default:
+		err = fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+	}
+	if err == nil {
+		l.note(ctx, d, Entry{Act: "purge", Actor: actor, Reason: reason, Detail: map[string]string{"name": d.OriginalName}})
+	}
+	return err
+}
