@@ -4,12 +4,13 @@ import "time"
 
 // level is how one concurrency is measured.
 type level struct {
-	// workers work at once; rounds of disks are adopted by each side.
+	// workers work at once; in each round each side adopts and purges so many
+	// disks.
 	workers, rounds, disks int
 	// judged says that the results are held against the bars.
 	judged bool
-	// scripts says that the shell loop and `rbd trash purge` take part in each
-	// round, with so many images.
+	// shell and trashPurge are how many images the shell loop and `rbd trash
+	// purge` get in each round.
 	shell, trashPurge int
 }
 

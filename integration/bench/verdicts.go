@@ -29,9 +29,10 @@ func (v verdict) String() string {
 
 // The bars, and why they stand where they stand.
 const (
-	// barBare: the service commits to its catalog twice, and to its custody
-	// log, for each disk, and looks for dependents before it purges. All of
-	// that may cost less than a third of the speed that Ceph has to offer.
+	// barBare: for each disk the service commits to its catalog and to its
+	// custody log, twice each, and before a purge it makes sure on the image
+	// itself that it may. All of that may cost less than a third of the speed
+	// that Ceph has to offer.
 	barBare = 0.70
 	// barShell: the script waits for a monitor commit for each disk; the
 	// service has many disks share one.
