@@ -105,19 +105,41 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 }
 
 // Open returns the running lab in the directory. It may be stopped through
-// the result, whoever started it.
+// the result, whoever started it. ErrNotRunning if not all of its daemons run.
 func Open(dir string) (*Lab, error) {
-	b, err := os.ReadFile(filepath.Join(dir, marker))
+	l, err := find(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the lab in %s: %w", dir, err)
 	}
-	l := &Lab{Dir: dir, Conf: filepath.Join(dir, "ceph.conf"), FSID: strings.TrimSpace(string(b))}
 	for _, d := range daemons {
 		if _, ok := l.pid(d); !ok {
-			return nil, fmt.Errorf("open the lab in %s: its %s does not run", dir, d)
+			return nil, fmt.Errorf("open the lab in %s: %s: %w", dir, d, ErrNotRunning)
 		}
 	}
 	return l, nil
+}
+
+// Remove stops what runs of the lab in the directory, if anything, and removes
+// it.
+func Remove(dir string) error {
+	l, err := find(dir)
+	if err != nil {
+		return fmt.Errorf("remove the lab in %s: %w", dir, err)
+	}
+	return l.Stop()
+}
+
+// find knows a lab by its marker.
+func find(dir string) (*Lab, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, marker))
+	if err != nil {
+		return nil, err
+	}
+	return &Lab{Dir: dir, Conf: filepath.Join(dir, "ceph.conf"), FSID: strings.TrimSpace(string(b))}, nil
 }
 
 // Stop ends all daemons, waits for them and removes the directory. It may be

@@ -125,15 +125,21 @@ func TestLabsComeAndGo(t *testing.T) {
 	if err := own.kill(left[:1]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(own.Dir); err == nil {
-		t.Error("a lab with a dead daemon is opened")
+	if _, err := Open(own.Dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a lab with a dead daemon is opened with %v", err)
 	}
-	for range 2 {
+	if err := Remove(own.Dir); err != nil {
+		t.Error(err)
+	}
+	gone(t, own.Dir, left)
+	if err := Remove(own.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a lab that is gone is removed with %v", err)
+	}
+	for range 2 { // the owner's turn: there is nothing left to stop
 		if err := own.Stop(); err != nil {
 			t.Error(err)
 		}
 	}
-	gone(t, own.Dir, left)
 }
 
 // A process that has the number of a daemon that is gone is not touched.

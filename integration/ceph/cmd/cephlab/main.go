@@ -67,11 +67,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "up":
 		return up(ctx, *dir, *commit, stdout)
 	case "down":
-		l, err := cephlab.Open(*dir)
-		if err != nil {
-			return err
-		}
-		return l.Stop()
+		return cephlab.Remove(*dir)
 	case "env":
 		l, err := cephlab.Open(*dir)
 		if err != nil {
@@ -89,11 +85,15 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 }
 
 func up(ctx context.Context, dir string, commit time.Duration, stdout io.Writer) error {
-	if l, err := cephlab.Open(dir); err == nil {
+	l, err := cephlab.Open(dir)
+	switch {
+	case err == nil:
 		explain(stdout, l)
 		return nil
+	case errors.Is(err, cephlab.ErrNotRunning):
+		return fmt.Errorf("%w\nhint: it did not survive; remove it first: cephlab down -dir %s", err, dir)
 	}
-	l, err := cephlab.Start(ctx, cephlab.Options{Dir: dir, Detached: true, CommitInterval: commit})
+	l, err = cephlab.Start(ctx, cephlab.Options{Dir: dir, Detached: true, CommitInterval: commit})
 	if err != nil {
 		return err
 	}
