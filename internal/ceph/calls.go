@@ -3,6 +3,7 @@ package ceph
 import (
 	"context"
 	"fmt"
+	"syscall"
 
 	"quarantine/internal/quarantine"
 )
@@ -44,7 +45,8 @@ func get[T any](ctx context.Context, c *Cluster, what string, call func() (T, er
 	go func() {
 		defer c.calls.Done()
 		defer func() { <-c.slots }()
-		v, err := stepped(c.steps, what, call)
+		v, err := stepped(c.steps, what, call, drop)
+		c.note(err)
 		select {
 		case ch <- result{v, err}:
 		case <-left:
@@ -62,8 +64,9 @@ func get[T any](ctx context.Context, c *Cluster, what string, call func() (T, er
 	}
 }
 
-// stepped makes the call between its two fault points.
-func stepped[T any](steps quarantine.Steps, what string, call func() (T, error)) (T, error) {
+// stepped makes the call between its two fault points. A result that the
+// second turns into an error is given to drop.
+func stepped[T any](steps quarantine.Steps, what string, call func() (T, error), drop func(T)) (T, error) {
 	if steps == nil {
 		return call()
 	}
@@ -75,7 +78,21 @@ func stepped[T any](steps quarantine.Steps, what string, call func() (T, error))
 	if err != nil {
 		return v, err
 	}
-	return v, steps("ceph: " + what + ".after")
+	if err := steps("ceph: " + what + ".after"); err != nil {
+		if drop != nil {
+			drop(v)
+		}
+		return none, err
+	}
+	return v, nil
+}
+
+// note looks whether an error says that Ceph has blocklisted this connection:
+// then it answers nothing else any more.
+func (c *Cluster) note(err error) {
+	if errnoOf(err) == syscall.ESHUTDOWN {
+		c.shutOutOnce.Do(func() { close(c.shutOut) })
+	}
 }
 
 // keep makes Close wait for a handle until release. It is called by the call

@@ -50,7 +50,11 @@ type Cluster struct {
 	calls sync.WaitGroup
 	// timeout is that of one operation.
 	timeout time.Duration
-	canary  chan struct{} // held by the one canary check that is under way
+	// shutOut is closed when Ceph has blocklisted this connection.
+	shutOut     chan struct{}
+	shutOutOnce sync.Once
+
+	canary chan struct{} // held by the one canary check that is under way
 }
 
 // Connect connects to the cluster and looks for its pools: ErrNotFound if one
@@ -83,6 +87,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	c := &Cluster{
 		name: cfg.Name, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
 		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout, canary: make(chan struct{}, 1),
+		shutOut: make(chan struct{}),
 	}
 	if err := c.do(ctx, what, conn.Connect); err != nil {
 		return nil, errors.Join(err, c.Close())

@@ -54,6 +54,29 @@ func (r *Registry) Close() error {
 	return errors.Join(errs...)
 }
 
+// Run returns nil when ctx ends, or an error that wraps ErrUnavailable when one
+// of the clusters has blocklisted this client, as Ceph does with one that was
+// frozen while it held an image's lock and that somebody else waited for. The
+// connection is of no use from then on; a new process gets another.
+func (r *Registry) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(r.order))
+	var wg sync.WaitGroup
+	for i, c := range r.order {
+		wg.Go(func() {
+			select {
+			case <-c.shutOut:
+				errs[i] = fmt.Errorf("cluster %s has blocklisted this client: %w", c.name, quarantine.ErrUnavailable)
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // Pools returns the pools of all clusters.
 func (r *Registry) Pools() []quarantine.Pool {
 	var pools []quarantine.Pool

@@ -138,6 +138,7 @@ func (w *TrashWatch) watch(ctx context.Context, established func()) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-s.broken:
+			c.note(err)
 			return mapped(what, err)
 		case <-tick.C:
 			age, err := s.watcher.Check()

@@ -1,0 +1,49 @@
+package ceph
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	cephlab "quarantine/integration/ceph"
+	"quarantine/internal/quarantine"
+)
+
+// A client that Ceph has blocklisted is told to end, so that it is started
+// again with another connection; until then its calls say that it cannot reach
+// Ceph, and conclude nothing.
+func TestBlocklistedClientEnds(t *testing.T) {
+	t.Parallel()
+	l := cephlab.Shared(t)
+	pool := newPool(t, l)
+	c := connect(t, l, pool)
+	r, err := NewRegistry(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if err := r.Run(stopped); err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	addr, err := c.conn.GetAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t, r, pool)
+	if _, err := l.Ceph(ctx, "osd", "blocklist", "add", addr, "600"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, quarantine.ErrUnavailable) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if _, err := r.ListTrash(ctx, pool); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
+		t.Errorf("a listing ended with %v", err)
+	}
+	if _, err := r.OpenImage(ctx, pool.Key("0123456789ab")); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
+		t.Errorf("opening ended with %v", err)
+	}
+}
