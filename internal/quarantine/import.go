@@ -98,6 +98,7 @@ func importEntry(d Disk) Entry {
 // the record where the custody log does not say otherwise.
 func (a *Adopter) importIdentity(ctx context.Context, d *Disk, h history) error {
 	claimed := d.Deletion
+	d.Deletion = nil
 	del, err := a.explain(ctx, *d)
 	if err != nil {
 		return fmt.Errorf("adopt %s: %w", d.Key, err)
