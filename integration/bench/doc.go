@@ -21,8 +21,8 @@
 // them; a result is the sum over the rounds. What prepares a round (clones,
 // their removal by the cloud, the Deletions, the pass that marks disks as
 // expired) is not timed. The table shows beside the speed what each side cost
-// this process in processor time, librbd's threads included. The ratios decide; the absolute numbers beside them
-// are of this machine and of the moment.
+// this process in processor time, librbd's threads included. The ratios decide;
+// the absolute numbers beside them are of this machine and of the moment.
 //
 // # Output
 //
