@@ -137,8 +137,7 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 	if err != nil {
 		return info, err
 	}
-	record, err := img.GetMetadata(quarantine.RecordKey)
-	if err != nil && !gone(err) {
+	if info.Record, err = readRecord(img); err != nil {
 		return info, err
 	}
 	info.SizeBytes = int64(size)
@@ -149,10 +148,38 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 		}
 		info.Sealed, info.SealedAt = true, time.Unix(taken.Sec, taken.Nsec).UTC()
 	}
-	if err == nil {
-		info.Record = []byte(record)
-	}
 	return info, nil
+}
+
+// readRecord is nil if the image has none.
+func readRecord(img *rbd.Image) ([]byte, error) {
+	record, err := img.GetMetadata(quarantine.RecordKey)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []byte(record), nil
+}
+
+// headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX
+// in Ceph's source); the id follows. The header goes last when an image is
+// removed.
+const headerPrefix = "rbd_header."
+
+// HasImage looks for the image's header. Similar to: rados stat rbd_header.ID.
+func (r *Registry) HasImage(ctx context.Context, key quarantine.Key) (bool, error) {
+	c, io, err := r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return false, err
+	}
+	what := "look for image " + key.String()
+	_, err = get(ctx, c, what, func() (rados.ObjectStat, error) { return io.Stat(headerPrefix + key.ImageID) }, nil)
+	if gone(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Info is what was read when the image was opened.

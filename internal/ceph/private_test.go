@@ -26,6 +26,11 @@ func TestOnAPrivateLab(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// How long Ceph waits for a client that does not answer before it gives
+	// what the client had locked to others: its own 30 s prove no more.
+	if _, err := lab.Ceph(ctx, "config", "set", "osd", "osd_client_watch_timeout", "12"); err != nil {
+		t.Fatal(err)
+	}
 	pool := quarantine.PoolRef{FSID: lab.FSID, Pool: "vms"}
 
 	t.Run("ConformanceOfClusters", func(t *testing.T) {

@@ -23,28 +23,29 @@ var _ quarantine.Remover = (*Remover)(nil)
 // NewRemover makes the Remover.
 func NewRemover(r *Registry, clock quarantine.Clock) *Remover { return &Remover{r: r, clock: clock} }
 
-// Dependents names clones of the image's snapshots and clients that have it
-// open. Similar to: rbd children --image-id ID --all; rbd status --image-id ID.
-func (m *Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, error) {
+// Inspect names clones of the image's snapshots and clients that have it open,
+// and reads the record. Similar to: rbd children --image-id ID --all; rbd
+// status --image-id ID; rbd image-meta get.
+func (m *Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.Inspection, error) {
 	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
-		return nil, err
+		return quarantine.Inspection{}, err
 	}
-	return get(ctx, c, "look for dependents of image "+key.String(), func() ([]string, error) {
-		return dependents(ioctx, key.ImageID)
+	return get(ctx, c, "inspect image "+key.String(), func() (quarantine.Inspection, error) {
+		return inspect(ioctx, key.ImageID)
 	}, nil)
 }
 
-func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
+func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err error) {
 	// Read-only: opening for writing would make this very client a watcher.
 	img, err := openByID(ioctx, id, rbd.OpenImageByIdReadOnly)
 	if err != nil {
-		return nil, err
+		return in, err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
 	children, err := img.ListChildrenAttributes()
 	if err != nil {
-		return nil, err
+		return in, err
 	}
 	for _, ch := range children {
 		name := ch.PoolName + "/" + ch.ImageName
@@ -54,16 +55,17 @@ func dependents(ioctx *rados.IOContext, id string) (out []string, err error) {
 		if ch.Trash {
 			name += " (in the trash, id " + ch.ImageID + ")"
 		}
-		out = append(out, "clone "+name)
+		in.Dependents = append(in.Dependents, "clone "+name)
 	}
 	watchers, err := img.ListWatchers()
 	if err != nil {
-		return nil, err
+		return in, err
 	}
 	for _, w := range watchers {
-		out = append(out, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
+		in.Dependents = append(in.Dependents, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
 	}
-	return out, nil
+	in.Record, err = readRecord(img)
+	return in, err
 }
 
 // Unseal removes the seal. Similar to: rbd snap rm --image-id ID.

@@ -178,7 +178,7 @@ func TestAnImageWithoutItsParentIsNotCalledMissing(t *testing.T) {
 	m := NewRemover(r, time.Now)
 	_, oerr := r.OpenImage(ctx, key)
 	_, uerr := r.Used(ctx, key)
-	_, derr := m.Dependents(ctx, key)
+	_, derr := m.Inspect(ctx, key)
 	for _, err := range []error{oerr, uerr, derr, m.Unseal(ctx, key)} {
 		if !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
 			t.Errorf("got %v, want that it is unavailable", err)

@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"ReadSealedEnds":              readSealedEnds,
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,
 		"DependentsAreNamed":          dependentsAreNamed,
+		"InspectReadsTheRecord":       inspectReadsTheRecord,
 		"UnsealRepeats":               unsealRepeats,
 		"StripTakesEverySnapshot":     stripTakesAll,
 		"RemoveKeepsCephsRefusals":    removeKeepsRefusals,

@@ -67,9 +67,7 @@ func flattenMakesIndependent(e *env) {
 	}
 	e.ok(e.Ceph.Flatten(e.ctx, e.Other, "dst", nil))
 	e.ok(e.Ceph.Flatten(e.ctx, e.Other, "dst", func(uint64, uint64) {}))
-	deps, err := e.Remover.Dependents(e.ctx, src)
-	e.ok(err)
-	if len(deps) != 0 {
+	if deps := e.dependents(src); len(deps) != 0 {
 		e.Errorf("after the flatten %q still depend on the source", deps)
 	}
 	e.seal(clone)

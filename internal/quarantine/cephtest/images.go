@@ -17,7 +17,7 @@ func imagesOpenByID(e *env) {
 	trashed := e.trashed(e.Pool, "trashed", day)
 	for _, key := range []quarantine.Key{live, trashed} {
 		info := e.info(key)
-		if info.SizeBytes != size || info.Sealed || info.Record != nil {
+		if info.SizeBytes != size || info.Sealed || !info.SealedAt.IsZero() || info.Record != nil {
 			e.Errorf("a new image of %d bytes is opened as %+v", size, info)
 		}
 	}
@@ -77,8 +77,11 @@ func imagesAreSealedOnce(e *env) {
 	e.ok(err)
 	second, err := e.Ceph.OpenImage(e.ctx, key)
 	e.ok(err)
+	since := e.since()
 	e.ok(first.Seal(e.ctx))
 	e.ok(first.Seal(e.ctx))
+	sealedAt := e.info(key).SealedAt
+	e.between("the seal", sealedAt, since, 0)
 	if first.Info().SizeBytes != size {
 		e.Errorf("size is %d", first.Info().SizeBytes)
 	}
@@ -88,8 +91,8 @@ func imagesAreSealedOnce(e *env) {
 	e.close(first)
 	e.close(second)
 	e.seal(key)
-	if !e.info(key).Sealed {
-		e.Error("a sealed image does not say so")
+	if info := e.info(key); !info.Sealed || !info.SealedAt.Equal(sealedAt) {
+		e.Errorf("an image sealed at %s says %v, %s", sealedAt, info.Sealed, info.SealedAt)
 	}
 	got, _ := e.sealed(key, size)
 	e.same(got, content(size, map[int64][]byte{mib: data}))

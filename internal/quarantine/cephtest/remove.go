@@ -9,9 +9,9 @@ import (
 
 func (e *env) dependents(key quarantine.Key) []string {
 	e.Helper()
-	deps, err := e.Remover.Dependents(e.ctx, key)
+	in, err := e.Remover.Inspect(e.ctx, key)
 	e.ok(err)
-	return deps
+	return in.Dependents
 }
 
 // Clones of the image's snapshots, in any pool, and clients that have it open
@@ -45,8 +45,37 @@ func dependentsAreNamed(e *env) {
 	if deps := e.dependents(key); len(deps) != 2 || slices.ContainsFunc(deps, func(d string) bool { return strings.HasPrefix(d, "watcher ") }) {
 		e.Errorf("%q depend on the image, want two clones", deps)
 	}
-	_, err = e.Remover.Dependents(e.ctx, e.Pool.Key("0123456789ab"))
+	_, err = e.Remover.Inspect(e.ctx, e.Pool.Key("0123456789ab"))
 	e.is(err, quarantine.ErrNotFound)
+}
+
+// The record is read with the same look, and an image is there until it is
+// removed, in the trash or not.
+func inspectReadsTheRecord(e *env) {
+	key := e.create(e.Pool, "disk")
+	in, err := e.Remover.Inspect(e.ctx, key)
+	e.ok(err)
+	if in.Record != nil {
+		e.Errorf("a record %q of none", in.Record)
+	}
+	img, err := e.Ceph.OpenImage(e.ctx, key)
+	e.ok(err)
+	e.ok(img.WriteRecord(e.ctx, []byte("a record")))
+	e.close(img)
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "disk", 0))
+	in, err = e.Remover.Inspect(e.ctx, key)
+	e.ok(err)
+	if string(in.Record) != "a record" {
+		e.Errorf("the record is %q", in.Record)
+	}
+	for _, want := range []bool{true, false} {
+		there, err := e.Ceph.HasImage(e.ctx, key)
+		e.ok(err)
+		if there != want {
+			e.Errorf("the image is there: %v, want %v", there, want)
+		}
+		e.ok(e.Remover.Remove(e.ctx, key, nil))
+	}
 }
 
 // The seal comes off by id, live or in the trash; one that is gone is success,

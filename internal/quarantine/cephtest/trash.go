@@ -12,7 +12,11 @@ func trashListsEveryEntry(e *env) {
 	if got := e.list(e.Pool); len(got) != 0 {
 		e.Fatalf("a new pool's trash has %v", got)
 	}
-	e.create(e.Pool, "live")
+	live := e.create(e.Pool, "live")
+	for _, key := range []quarantine.Key{live, e.Pool.Key("0123456789ab"), e.Pool.Key("")} {
+		_, err := e.Ceph.FindInTrash(e.ctx, key)
+		e.is(err, quarantine.ErrNotFound)
+	}
 	first := e.since()
 	want := map[quarantine.Key]string{}
 	for _, name := range []string{"twin", "twin", "vm-1_disk", "ünïcode name"} {
@@ -27,6 +31,9 @@ func trashListsEveryEntry(e *env) {
 		if !ok {
 			e.Errorf("%s (%s) is not listed", key, name)
 			continue
+		}
+		if one, err := e.Ceph.FindInTrash(e.ctx, key); err != nil || one != entry {
+			e.Errorf("%s is listed as %+v and found as %+v, %v", key, entry, one, err)
 		}
 		if entry.Name != name {
 			e.Errorf("%s has the name %q, want %q", key, entry.Name, name)
@@ -88,6 +95,8 @@ func trashRestores(e *env) {
 		e.Errorf("after the restores the trash still has %v", got)
 	}
 	e.is(e.Ceph.RestoreFromTrash(e.ctx, key, "again"), quarantine.ErrNotFound) // it is live
+	_, err := e.Ceph.FindInTrash(e.ctx, key)
+	e.is(err, quarantine.ErrNotFound)
 
 	// In again, with another protection: the id stays.
 	first := e.since()

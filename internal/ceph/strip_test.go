@@ -1,0 +1,96 @@
+package ceph
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
+
+	cephlab "quarantine/integration/ceph"
+	"quarantine/internal/quarantine"
+)
+
+// A disk that the cloud left with protected snapshots, as the clones of format
+// 1 need them, can be freed; while such a clone lives, it cannot, and its seal
+// stays on.
+func TestStripOfProtectedSnapshots(t *testing.T) {
+	t.Parallel()
+	l := cephlab.Shared(t)
+	pool := newPool(t, l)
+	cl := newCloud(t, l)
+	r, err := NewRegistry(connect(t, l, pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := cl.CloudCreate(pool, "base", 8<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clone quarantine.Key
+	err = cl.in(pool, func(io *rados.IOContext) (err error) {
+		img, err := rbd.OpenImage(io, "base", rbd.NoSnapshot)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, img.Close()) }()
+		for _, name := range []string{"idle", "cloned", quarantine.SealSnapshot} {
+			snap, err := img.CreateSnapshot(name)
+			if err != nil {
+				return err
+			}
+			if err := snap.Protect(); err != nil && name != quarantine.SealSnapshot {
+				return err
+			}
+		}
+		options := rbd.NewRbdImageOptions()
+		defer options.Destroy()
+		if err := options.SetUint64(rbd.ImageOptionCloneFormat, 1); err != nil {
+			return err
+		}
+		if err := rbd.CloneImage(io, "base", "cloned", io, "clone", options); err != nil {
+			return err
+		}
+		clone, err = cl.key(io, pool, "clone")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	if err := r.MoveToTrash(ctx, pool, "base", 0); err != nil {
+		t.Fatal(err)
+	}
+	m := NewRemover(r, time.Now)
+	deps, err := m.Dependents(ctx, key)
+	if err != nil || len(deps) != 1 || deps[0] != "clone "+pool.Pool+"/clone" {
+		t.Errorf("%q depend on it, %v", deps, err)
+	}
+	if err := m.Strip(ctx, key); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("with a clone, Strip ends with %v", err)
+	}
+	img, err := r.OpenImage(ctx, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := img.Close(); err != nil || !img.Info().Sealed {
+		t.Errorf("the seal is gone, though a clone is there: %+v, %v", img.Info(), err)
+	}
+	if err := r.Flatten(ctx, pool, "clone", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Strip(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Remove(ctx, key, nil); err != nil {
+		t.Fatal(err)
+	}
+	other, err := r.OpenImage(ctx, clone)
+	if err == nil {
+		err = other.Close()
+	}
+	if err != nil {
+		t.Errorf("the clone: %v", err)
+	}
+}
