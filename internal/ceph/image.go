@@ -22,7 +22,9 @@ const directoryObject = "rbd_directory"
 
 const directoryNamePrefix = "name_"
 
-// headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX).
+// headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX
+// in Ceph's source); the id follows. The header goes last when an image is
+// removed.
 const headerPrefix = "rbd_header."
 
 // LiveImages reads the pool's directory by prefix, without listing the pool.
@@ -162,11 +164,6 @@ func readRecord(img *rbd.Image) ([]byte, error) {
 	}
 	return []byte(record), nil
 }
-
-// headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX
-// in Ceph's source); the id follows. The header goes last when an image is
-// removed.
-const headerPrefix = "rbd_header."
 
 // HasImage looks for the image's header. Similar to: rados stat rbd_header.ID.
 func (r *Registry) HasImage(ctx context.Context, key quarantine.Key) (bool, error) {

@@ -79,14 +79,18 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) (Disk,
 func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, earlyBy string) (Disk, error) {
 	var saved Disk
 	// Before the record is written over.
-	if err := c.recordAgrees(ctx, d); err != nil {
+	seenOn, err := c.remover.Inspect(ctx, d.Key)
+	if err != nil {
+		return d, fmt.Errorf("read the record of disk %s: %w", d.ID, err)
+	}
+	if err := c.recordAgrees(ctx, d, seenOn.Record); err != nil {
 		return d, err
 	}
 	e := Entry{Act: "expire", Actor: actor, Reason: reason}
 	if earlyBy != "" {
 		e.Detail = map[string]string{detailEarlyBy: earlyBy}
 	}
-	err := c.ledger.witnessed(ctx, d, e, func() (err error) {
+	err = c.ledger.witnessed(ctx, d, e, func() (err error) {
 		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: actor, Reason: reason}, func(n *Disk) {
 			n.ExpiringAt = c.ledger.clock().UTC().Truncate(time.Second)
 			n.EarlyBy = earlyBy

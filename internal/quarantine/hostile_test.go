@@ -91,7 +91,7 @@ func TestPurgeOfWhatWasTakenOut(t *testing.T) {
 	w.pass(retain)
 	w.collect()
 	w.pass(grace)
-	entered, release := w.ceph.Block("Dependents")
+	entered, release := w.ceph.Block("Inspect")
 	done := make(chan quarantine.Report)
 	go func() { done <- w.collector.Run(w.ctx, "cron", quarantine.JobOptions{}) }()
 	<-entered

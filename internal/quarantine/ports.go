@@ -50,6 +50,9 @@ type Images interface {
 	// OpenImage opens the image for writing metadata and taking the seal.
 	// ErrNotFound if no image has that id.
 	OpenImage(ctx context.Context, key Key) (Image, error)
+	// HasImage reports whether there is an image of that id, in the trash or
+	// not, whole or not. Similar to: rados stat rbd_header.ID.
+	HasImage(ctx context.Context, key Key) (bool, error)
 	// LiveImages returns the live images of the pool whose names begin with
 	// the prefix, as name → image id, without listing the whole pool (a read
 	// of rbd_directory's omap by prefix).
@@ -92,11 +95,23 @@ type Reader interface {
 	Used(ctx context.Context, key Key) (int64, error)
 }
 
+// Inspection is what speaks against the removal of an image.
+type Inspection struct {
+	// Dependents names clones of the image's snapshots, and watchers: clients
+	// that have it open.
+	Dependents []string
+	// Record is the content of the metadata key of the disk's record; nil if
+	// there is none.
+	Record []byte
+}
+
 // Remover is the only interface that destroys. Only NewCollector takes one.
 type Remover interface {
-	// Dependents names what stands in the way of a removal: clones of the
-	// image's snapshots, and watchers (clients that have it open).
-	Dependents(ctx context.Context, key Key) ([]string, error)
+	// Inspect opens the image, for reading only, and returns what speaks
+	// against a removal. ErrNotFound if no image has that id. Similar to: rbd
+	// children --image-id ID --all; rbd status --image-id ID; rbd image-meta
+	// get.
+	Inspect(ctx context.Context, key Key) (Inspection, error)
 	// Unseal removes the snapshot SealSnapshot; one that is gone is success,
 	// and so is an image that is gone. Similar to: rbd snap rm --image-id ID.
 	Unseal(ctx context.Context, key Key) error

@@ -148,31 +148,21 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 	case secondLife(&d, e):
 		return d, fmt.Errorf("disk %s was taken out of the trash and deleted again: %w; left to the reconciler", d.ID, ErrConflict)
 	}
-	if err := c.recordAgrees(ctx, d); err != nil {
-		return d, err
-	}
-	deps, err := c.remover.Dependents(ctx, d.Key)
+	seenOn, err := c.remover.Inspect(ctx, d.Key)
 	if err != nil {
-		return d, fmt.Errorf("ask what depends on disk %s: %w", d.ID, err)
+		return d, fmt.Errorf("ask what speaks against the removal of disk %s: %w", d.ID, err)
 	}
-	if len(deps) > 0 {
-		return d, fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, deps)
+	if len(seenOn.Dependents) > 0 {
+		return d, fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, seenOn.Dependents)
 	}
-	return d, nil
+	return d, c.recordAgrees(ctx, d, seenOn.Record)
 }
 
-// recordAgrees reads the record on the image, which another daemon with another
-// catalog, or this one before its catalog was put back from a backup, may have
-// written: if it promises more than the row, nothing is purged.
-func (c *Collector) recordAgrees(ctx context.Context, d Disk) error {
-	img, err := c.images.OpenImage(ctx, d.Key)
-	if err != nil {
-		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
-	}
-	record := img.Info().Record
-	if err := img.Close(); err != nil {
-		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
-	}
+// recordAgrees looks at the record on the image, which another daemon with
+// another catalog, or this one before its catalog was put back from a backup,
+// may have written: if it promises more than the row, nothing is expired or
+// purged.
+func (c *Collector) recordAgrees(ctx context.Context, d Disk, record []byte) error {
 	on, err := DecodeRecord(d.Key, record)
 	if err != nil {
 		// The row is what counts; the reconciler writes it over.
@@ -264,14 +254,14 @@ func (c *Collector) conclude(ctx context.Context, d Disk, actor string) error {
 // more, and ErrBusy if there is: a tombstone of an image that lives would
 // refuse its next death.
 func (c *Collector) gone(ctx context.Context, d Disk) error {
-	img, err := c.images.OpenImage(ctx, d.Key)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("look whether the image is gone: %w", err)
+	there, err := c.images.HasImage(ctx, d.Key)
+	if err != nil {
+		return fmt.Errorf("look whether the image of disk %s is gone: %w", d.ID, err)
 	}
-	return errors.Join(fmt.Errorf("the image is still there: %w", ErrBusy), img.Close())
+	if there {
+		return fmt.Errorf("the image of disk %s is still there: %w", d.ID, ErrBusy)
+	}
+	return nil
 }
 
 // unpurge takes a purge back that Ceph refused before the image was gone. When

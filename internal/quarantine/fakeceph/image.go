@@ -152,6 +152,13 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 	})
 }
 
+// HasImage reports whether there is an image of that id.
+func (c *Ceph) HasImage(ctx context.Context, key quarantine.Key) (bool, error) {
+	return call(ctx, c, Call{Verb: "HasImage", Key: key}, func() (bool, error) {
+		return c.images[key] != nil, c.known(key.PoolRef())
+	})
+}
+
 // LiveImages returns the live images whose names begin with the prefix.
 func (c *Ceph) LiveImages(ctx context.Context, p quarantine.PoolRef, prefix string) (map[string]string, error) {
 	return call(ctx, c, Call{Verb: "LiveImages", Pool: p, Name: prefix}, func() (map[string]string, error) {

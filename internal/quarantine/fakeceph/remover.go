@@ -20,19 +20,24 @@ var _ quarantine.Remover = Remover{}
 // Remover returns the removing side.
 func (c *Ceph) Remover() Remover { return Remover{c} }
 
-// Dependents names the clones of the image's snapshots, and its watchers.
-func (r Remover) Dependents(ctx context.Context, key quarantine.Key) ([]string, error) {
-	return call(ctx, r.c, Call{Verb: "Dependents", Key: key}, func() ([]string, error) {
+// Inspect names the clones of the image's snapshots and its watchers, and reads
+// the record.
+func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.Inspection, error) {
+	return call(ctx, r.c, Call{Verb: "Inspect", Key: key}, func() (quarantine.Inspection, error) {
+		var in quarantine.Inspection
 		img := r.c.images[key]
 		if img == nil {
-			return nil, fmt.Errorf("ask what depends on %s: %w", key, quarantine.ErrNotFound)
+			return in, fmt.Errorf("inspect %s: %w", key, quarantine.ErrNotFound)
 		}
-		deps := r.c.children(img)
+		in.Dependents = r.c.children(img)
 		for _, w := range img.watchers {
-			deps = append(deps, "watcher "+w)
+			in.Dependents = append(in.Dependents, "watcher "+w)
 		}
-		slices.Sort(deps)
-		return deps, nil
+		slices.Sort(in.Dependents)
+		if record, ok := img.meta[quarantine.RecordKey]; ok {
+			in.Record = []byte(record)
+		}
+		return in, nil
 	})
 }
 
