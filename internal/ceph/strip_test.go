@@ -63,9 +63,9 @@ func TestStripOfProtectedSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := NewRemover(r, time.Now)
-	deps, err := m.Dependents(ctx, key)
-	if err != nil || len(deps) != 1 || deps[0] != "clone "+pool.Pool+"/clone" {
-		t.Errorf("%q depend on it, %v", deps, err)
+	in, err := m.Inspect(ctx, key)
+	if err != nil || len(in.Dependents) != 1 || in.Dependents[0] != "clone "+pool.Pool+"/clone" {
+		t.Errorf("%q depend on it, %v", in.Dependents, err)
 	}
 	if err := m.Strip(ctx, key); !errors.Is(err, quarantine.ErrBusy) {
 		t.Errorf("with a clone, Strip ends with %v", err)
