@@ -1,6 +1,7 @@
 package cephlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,19 +78,25 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	if err := together(inits...); err != nil {
 		return err
 	}
-	interval := o.CommitInterval
-	if interval == 0 {
-		interval = time.Second
-	}
-	// The file too, so that a daemon that is started again keeps it.
-	if err := l.script(ctx, fmt.Sprintf("tell mon.a config set paxos_propose_interval %g", interval.Seconds()),
-		fmt.Sprintf("tell mon.a config set paxos_min_wait %g", min(0.05, interval.Seconds()))); err != nil {
+	if err := l.setCommitInterval(ctx, cmp.Or(o.CommitInterval, time.Second)); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(l.Dir, marker), []byte(l.FSID+"\n"), 0o600); err != nil {
 		return fmt.Errorf("mark the lab as running: %w", err)
 	}
 	return nil
+}
+
+// setCommitInterval sets how often the running monitor commits. `ceph` takes
+// "tell" as an argument only, not in a script.
+func (l *Lab) setCommitInterval(ctx context.Context, interval time.Duration) error {
+	set := func(option string, d time.Duration) func() error {
+		return func() error {
+			_, err := l.Ceph(ctx, "tell", "mon.a", "config", "set", option, fmt.Sprint(d.Seconds()))
+			return err
+		}
+	}
+	return together(set("paxos_propose_interval", interval), set("paxos_min_wait", min(50*time.Millisecond, interval)))
 }
 
 // script gives several commands to one `ceph` process: starting it costs more
@@ -101,7 +108,7 @@ func (l *Lab) script(ctx context.Context, commands ...string) error {
 		return err
 	}
 	for _, line := range strings.Split(stderr, "\n") {
-		if strings.HasPrefix(line, "Error ") || strings.Contains(line, "Invalid command") {
+		if strings.HasPrefix(line, "Error ") || strings.Contains(line, "Invalid command") || strings.HasPrefix(line, "Can not use") {
 			return fmt.Errorf("%w: %s: %s", errCommand, strings.Join(commands, "; "), line)
 		}
 	}

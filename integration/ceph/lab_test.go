@@ -176,3 +176,25 @@ func TestAStrangersProcessIsLeftAlone(t *testing.T) {
 		t.Errorf("the stranger is gone: %v", err)
 	}
 }
+
+// The monitor commits as often as was asked, which measurements rest on.
+func TestCommitInterval(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	l, err := Start(ctx, Options{Pools: []string{"vms"}, CommitInterval: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	out, err := l.Ceph(ctx, "tell", "mon.a", "config", "get", "paxos_propose_interval")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out, `"0.300000"`) {
+		t.Errorf("the monitor says %s", out)
+	}
+}
