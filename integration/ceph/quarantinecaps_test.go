@@ -31,10 +31,25 @@ func work(ctx context.Context, l *Lab, user, pool, id string) error {
 	// The guard.
 	rbd("config", "pool", "set", pool, "rbd_move_to_trash_on_remove_expire_seconds", "86400")
 
-	// A canary; its removal comes early because most of the caps are in it.
+	// A canary. It and the next come early because they need most of the caps,
+	// and one that is missing ends the work.
 	rbd("create", "--size", "8M", in("canary"))
 	rbd("bench", "--io-type", "write", "--io-total", "4096", "--io-size", "4096", in("canary"))
 	rbd("rm", "--no-progress", in("canary"))
+
+	// Purge of a disk that is a clone of the old format.
+	cloud := &script{ctx: ctx, l: l, user: Admin, err: steps.err}
+	cloud.do(l.RBD, "create", "--size", "8M", in("base"))
+	cloud.do(l.RBD, "snap", "create", "--no-progress", in("base")+"@snap")
+	cloud.do(l.RBD, "snap", "protect", in("base")+"@snap")
+	cloud.do(l.RBD, "clone", "--rbd-default-clone-format", "1", in("base")+"@snap", in("old"))
+	old := steps.imageID(cloud.do(l.RBD, "info", "--format", "json", in("old")))
+	if cloud.err != nil {
+		return cloud.err
+	}
+	rbd("children", "--all", in("base")+"@snap")
+	rbd("trash", "mv", in("old"))
+	rbd("trash", "rm", "--no-progress", "--pool", pool, old)
 
 	// Adoption and the trash.
 	rbd("create", "--size", "8M", in("disk"))
@@ -62,19 +77,6 @@ func work(ctx context.Context, l *Lab, user, pool, id string) error {
 	rbd("snap", "rm", "--no-progress", "--pool", pool, "--image-id", image, "--snap", "quarantine")
 	rbd("trash", "rm", "--no-progress", "--pool", pool, image)
 	rbd("rm", "--no-progress", in("clone"))
-
-	// Purge of a disk that is a clone of the old format.
-	cloud := &script{ctx: ctx, l: l, user: Admin, err: steps.err}
-	cloud.do(l.RBD, "create", "--size", "8M", in("base"))
-	cloud.do(l.RBD, "snap", "create", "--no-progress", in("base")+"@snap")
-	cloud.do(l.RBD, "snap", "protect", in("base")+"@snap")
-	cloud.do(l.RBD, "clone", "--rbd-default-clone-format", "1", in("base")+"@snap", in("old"))
-	image = steps.imageID(cloud.do(l.RBD, "info", "--format", "json", in("old")))
-	if cloud.err != nil {
-		return cloud.err
-	}
-	rbd("trash", "mv", in("old"))
-	rbd("trash", "rm", "--no-progress", "--pool", pool, image)
 	return steps.err
 }
 
