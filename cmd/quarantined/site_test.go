@@ -168,12 +168,6 @@ func (s *site) remove(name string) {
 	s.rbd("rm", "--no-progress", s.spec+"/"+name)
 }
 
-// key is a quarantine.Key of an image of the site's pool.
-func (s *site) key(imageID string) quarantine.Key {
-	pool, namespace, _ := strings.Cut(s.spec, "/")
-	return quarantine.Key{FSID: s.lab.FSID, Pool: pool, Namespace: namespace, ImageID: imageID}
-}
-
 // trash returns what `rbd trash ls` shows but for canaries: id → name.
 func (s *site) trash() map[string]string {
 	s.t.Helper()
@@ -303,16 +297,6 @@ func (p *process) post(ds ...deletion) {
 			p.t.Fatalf("hook: %v", err)
 		}
 	}
-}
-
-// names returns the disks' original names, sorted.
-func names(disks []wire.Disk) []string {
-	var out []string
-	for _, d := range disks {
-		out = append(out, d.OriginalName)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // configure changes the configuration.

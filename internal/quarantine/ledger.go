@@ -250,24 +250,6 @@ func withDetail(m map[string]string, k, v string) map[string]string {
 	return out
 }
 
-// update commits a change of fields other than the state, marks the record on
-// the image as old, and then renews it. The catalog comes first: a crash in
-// between leaves RecordStale, which the reconciler mends.
-func (l *Ledger) update(ctx context.Context, d Disk, change func(*Disk)) (Disk, error) {
-	next := d
-	change(&next)
-	next.State = d.State
-	next.RecordStale = next.State.InQuarantine()
-	saved, err := l.disks.PutDisk(ctx, next)
-	if err != nil {
-		return d, fmt.Errorf("disk %s: write the catalog: %w", d.ID, err)
-	}
-	if !saved.RecordStale {
-		return saved, nil
-	}
-	return l.syncRecord(ctx, saved)
-}
-
 // syncRecord writes the disk's record to its image and clears RecordStale. On
 // failure the disk is returned as the catalog has it, with the error.
 func (l *Ledger) syncRecord(ctx context.Context, d Disk) (Disk, error) {
