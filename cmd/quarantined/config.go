@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/robfig/cron/v3"
 
+	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
@@ -253,6 +254,11 @@ func (c *config) validate() error {
 		names[cl.Name] = true
 		if len(cl.Pools) == 0 {
 			bad("cluster %s: it has no pools", cl.Name)
+		}
+		// A disk must not become removable by waiting before a policy may have
+		// it go; protection is renewed when half of it is over.
+		if cl.Protect.Duration < 2*policy.MaxRetain {
+			bad("cluster %s: protect: it is less than %s, twice the longest retention", cl.Name, quarantine.FormatDuration(2*policy.MaxRetain))
 		}
 		pools := map[string]bool{}
 		for _, p := range cl.Pools {

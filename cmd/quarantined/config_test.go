@@ -24,6 +24,7 @@ func TestConfigMistakes(t *testing.T) {
 		"no clusters":          {"clusters: [{pools: [{name: vms, cloud: os}]}]", "", "clusters"},
 		"no pools":             {"{pools: [{name: vms, cloud: os}]}", "{name: a}", "no pools"},
 		"pool twice":           {"{name: vms, cloud: os}", "{name: vms}, {name: vms}", "twice"},
+		"short protection":     {"{pools: [{name: vms, cloud: os}]}", "{protect: 1y, pools: [{name: vms}]}", "twice the longest"},
 		"cluster twice":        {"{pools: [{name: vms, cloud: os}]}", "{pools: [{name: a}]}, {pools: [{name: b}]}", "twice"},
 		"unknown cloud":        {"cloud: os}", "cloud: other}", `"other"`},
 		"unknown cloud type":   {"type: openstack", "type: vmware", `"vmware"`},

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"quarantine/internal/api/wire"
+	"quarantine/internal/quarantine"
+)
+
+// A pass removes nothing, and says why, when the policy on disk cannot be read
+// (the old one goes on deciding) or the clock has jumped; a person's word on
+// the clock, or a good policy, lets it go on. A held disk stays throughout.
+func TestCollectRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	p := s.start()
+	for _, name := range []string{"vm-1_disk", "vm-2_disk"} {
+		s.image(name)
+		s.remove(name)
+	}
+	disks := p.wait(2, quarantine.Quarantined)
+	held := disks[0].ID
+	if _, err := p.Hold(t.Context(), held, wire.HoldRequest{CaseID: "CERT-1", Reason: "a case"}); err != nil {
+		t.Fatal(err)
+	}
+	stopped := func(why string) {
+		t.Helper()
+		if rep := p.tryJob(quarantine.JobCollect); !strings.Contains(rep.Stopped, why) || len(rep.Items) != 0 {
+			t.Errorf("the pass says %q and did %+v; want it stopped by %q", rep.Stopped, rep.Items, why)
+		}
+	}
+	s.shiftClock(21 * day)
+	write(t, s.policyPath, "default: {retain: soon}\n")
+	stopped("soon")
+	s.image("vm-3_disk")
+	s.remove("vm-3_disk")
+	if d := p.wait(3, quarantine.Quarantined); !slices.ContainsFunc(d, func(d wire.Disk) bool { return d.OriginalName == "vm-3_disk" && d.Rule == "unexplained" }) {
+		t.Errorf("the old policy does not decide: %+v", d)
+	}
+	write(t, s.policyPath, defaultPolicy)
+	s.shiftClock(500 * day)
+	stopped("clock")
+	s.shiftClock(21 * day)
+	p.job(quarantine.JobCollect)
+	if d := p.wait(1, quarantine.Expiring)[0]; d.ID == held {
+		t.Error("the held disk expires")
+	}
+	s.shiftClock(23 * day)
+	p.job(quarantine.JobCollect)
+	p.wait(1, quarantine.Purged)
+	if d, err := p.Disk(t.Context(), held); err != nil || d.State != string(quarantine.Quarantined) {
+		t.Errorf("the held disk is %s, %v", d.State, err)
+	}
+}
+
+// With a certificate the API, health and metrics are served by TLS, and plain
+// HTTP is not.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	roots := certificate(t, filepath.Join(s.dir, "tls.crt"), filepath.Join(s.dir, "tls.key"))
+	s.configure("listen: 127.0.0.1:0\n", "listen: 127.0.0.1:0\ntls: {cert: "+s.dir+"/tls.crt, key: "+s.dir+"/tls.key}\n")
+	p := s.launch()
+	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	defer secure.CloseIdleConnections()
+	resp, err := secure.Get("https://" + p.addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(b), "quarantine_guard_ok") && !strings.Contains(string(b), "quarantine_custody_failures_total") {
+		t.Errorf("metrics: %v\n%s", err, b)
+	}
+	if resp, err := http.Get("http://" + p.addr + "/healthz"); err == nil {
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			t.Error("plain HTTP is served, too")
+		}
+	}
+	p.stop()
+}
+
+// certificate writes a certificate for 127.0.0.1 that signs itself.
+func certificate(t *testing.T, certPath, keyPath string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, certPath, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, keyPath, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret})))
+	roots := x509.NewCertPool()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AddCert(cert)
+	return roots
+}
