@@ -68,7 +68,7 @@ it no daemon is asked.
 			Quarantine: newKeyCaps(f.entity, ours, cephcaps.QuarantineCaps(ours...)),
 		}
 		return a.print(answer, func(p *page) {
-			p.line("# the key of the cloud")
+			p.line("# the key of the cloud; this replaces all its caps: name every pool it uses")
 			p.line("%s", answer.Cloud.Command)
 			p.line("# the key of quarantined; where it does not exist yet, first:")
 			p.line("#   ceph auth get-or-create %s -o /etc/ceph/ceph.%s.keyring", f.entity, f.entity)

@@ -27,12 +27,13 @@ func listCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the disks that filters select",
-		Long: `List the disks that filters select, all of which must be true. Of the times a
-date is the beginning of that day in UTC. No disk is an empty list and no
-error; not found (3) is a pool that the daemon does not know.
+		Long: `List the disks that filters select, all of which must be true. --from and --to
+are about when a disk was deleted; a date is the beginning of that day in UTC.
+No disk is an empty list and no error; not found (3) is a pool that the daemon
+does not know.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitUnreachable),
-		Example: `  # Who had the address on that Tuesday?
-  quarantinectl list --address 192.0.2.7 --from 2026-11-17 --to 2026-11-18
+		Example: `  # Who had the address on that Tuesday, and was deleted since?
+  quarantinectl list --address 192.0.2.7 --from 2026-11-17
   quarantinectl list --state quarantined,expiring --held --sort retain_until
   quarantinectl list --unexplained --all -o json`,
 		Args:    cobra.NoArgs,

@@ -17,7 +17,7 @@ func policyCheckCommand(a *app) *cobra.Command {
 		Use:   "check PATH",
 		Short: "Check a policy file, or a directory of them",
 		Long: `Check a policy file, or a directory of them, as the daemon loads it. It needs no
-daemon. Every mistake is named with its place (1).
+daemon. The mistakes are named with their places (1).
 ` + exitHelp(exitDone, exitFailed, exitUsage),
 		Example: "  quarantinectl policy check /etc/quarantine/policies",
 		Args:    cobra.ExactArgs(1),

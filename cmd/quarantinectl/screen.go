@@ -12,11 +12,12 @@ type screen struct {
 	// stdin, stdout and stderr are terminals.
 	stdin, stdout, stderr bool
 	// width is that of standard output in columns; where it is not a terminal,
-	// what COLUMNS says, or 80.
+	// what COLUMNS says, or as wide as there is something to say: what grep
+	// gets must not lack a column.
 	width int
 }
 
-const plainWidth = 80
+const plainWidth = 1 << 12
 
 func screenOf(stdin, stdout, stderr any, columns string) screen {
 	s := screen{stdin: isTerminal(stdin), stdout: isTerminal(stdout), stderr: isTerminal(stderr), width: plainWidth}

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Values[daemonKey{}] = d
 			env.Setenv("QUARANTINE_SERVER", d.url())
 			env.Setenv("QUARANTINE_TOKEN", operatorToken)
+			env.Setenv("COLUMNS", "80") // as on a terminal
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

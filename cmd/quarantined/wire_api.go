@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -58,7 +59,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 			"opennebula": {CloudType: quarantine.CloudOpenNebula, Decode: opennebula.Decode},
 			"generic":    {CloudType: quarantine.CloudGeneric, Decode: generic.Decode},
 		},
-		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: s.restorer,
+		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: restorer{s.restorer, s.collector, d.log.With("component", "api")},
 		Exporter: s.exporter, Purger: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,
 		Policy: explainer{d.policies, d.registry}, Clusters: d.registry,
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
@@ -159,6 +160,29 @@ func connections(states map[string]bool) []wire.Connection {
 	}
 	slices.SortFunc(out, func(a, b wire.Connection) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// restorer gives disks back, and has the collector, which alone may, take the
+// seal off at once where the disk has left quarantine.
+type restorer struct {
+	*quarantine.Restorer
+	collector *quarantine.Collector
+	log       *slog.Logger
+}
+
+// InPlace gives the disk back under its own name. It is given back whether or
+// not the seal comes off now; the next collect run takes it off otherwise.
+func (r restorer) InPlace(ctx context.Context, actor, id, reason string) (quarantine.Disk, error) {
+	d, err := r.Restorer.InPlace(ctx, actor, id, reason)
+	if err != nil {
+		return d, err
+	}
+	if err := r.collector.Unseal(context.WithoutCancel(ctx), actor, id, "restored in place"); err != nil {
+		r.log.Warn("the seal of a restored disk stays until the next collect run", "disk", id, "error", err)
+		return d, nil
+	}
+	d.Sealed = false
+	return d, nil
 }
 
 // guards resolves pool names for the API.

@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +46,10 @@ func (s *Server) filter(in *listQuery) (quarantine.DiskFilter, error) {
 		held := in.Held == "true"
 		f.Held = &held
 	}
+	if in.Address != "" && !isAddress(in.Address) {
+		// Else a slip of the pen reads as: nobody had it.
+		return f, invalidf("query.address: %q is neither an IP nor a MAC address", in.Address)
+	}
 	var err error
 	if f.States, err = states(in.State); err != nil {
 		return f, err
@@ -65,6 +71,12 @@ func (s *Server) filter(in *listQuery) (quarantine.DiskFilter, error) {
 		return f, invalidf("query.to: %s is not after query.from, %s", in.To, in.From)
 	}
 	return f, nil
+}
+
+func isAddress(s string) bool {
+	_, ipErr := netip.ParseAddr(s)
+	_, macErr := net.ParseMAC(s)
+	return ipErr == nil || macErr == nil
 }
 
 // states reads the states, of which each value may hold several.

@@ -166,7 +166,10 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	// Found again (lost, or restored and deleted again): what was promised and
 	// what holds it are not forgotten.
 	if old.State == Lost || old.State == Restored {
-		d.Holds, d.RetainUntil = old.Holds, old.RetainUntil
+		d.Holds, d.RetainUntil, d.AliveSince = old.Holds, old.RetainUntil, old.AliveSince
+	}
+	if old.State == Restored {
+		d.AliveSince = old.RestoredAt
 	}
 	if strings.HasPrefix(d.OriginalName, ReservedPrefix) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName

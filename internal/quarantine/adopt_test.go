@@ -319,3 +319,27 @@ func TestCanaryIsNotAdopted(t *testing.T) {
 		t.Errorf("adopted %+v", ds)
 	}
 }
+
+// A disk that was given back and is deleted again by somebody whom no event
+// names does not bear the identity of its first death.
+func TestSecondDeathIsNotTheFirstOnes(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	w.pass(time.Minute)
+	if _, err := w.restorer.InPlace(w.ctx, "carol", key.DiskID(), "given back"); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * time.Minute)
+	w.collect()
+	w.remove(key)
+	w.adopt(key)
+	if d := w.is(key, quarantine.Quarantined); d.Deletion != nil {
+		t.Errorf("it belongs to the %s of %s at %s", d.Deletion.Kind, d.Deletion.ResourceID, d.Deletion.StartedAt)
+	}
+	again := w.deleteOf(quarantine.KindRecoverDelete, "req-2")
+	again.StartedAt = w.now()
+	w.record(again)
+	if d := w.disk(key); d.Deletion == nil || d.Deletion.Kind != quarantine.KindRecoverDelete {
+		t.Errorf("its own event does not explain it: %+v", d.Deletion)
+	}
+}

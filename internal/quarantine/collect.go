@@ -170,7 +170,7 @@ func (c *Collector) unsealRestored(ctx context.Context, rep *Report, _ map[Key]b
 		if rep.DryRun {
 			return item
 		}
-		if err := c.unseal(ctx, d.ID, rep.Actor, item.Reason); err != nil {
+		if err := c.Unseal(ctx, rep.Actor, d.ID, item.Reason); err != nil {
 			item.Error = err.Error()
 		}
 		return item
@@ -178,8 +178,10 @@ func (c *Collector) unsealRestored(ctx context.Context, rep *Report, _ map[Key]b
 	return err
 }
 
-// unseal takes the seal off one disk that was restored in place.
-func (c *Collector) unseal(ctx context.Context, id, actor, reason string) error {
+// Unseal takes the seal off one disk that was restored in place. A pass does it
+// in any case; who does not want to wait for one calls it. ErrRefused if the
+// disk is in another state, or held.
+func (c *Collector) Unseal(ctx context.Context, actor, id, reason string) error {
 	l := c.ledger
 	unlock, err := l.lock(ctx, id)
 	if err != nil {

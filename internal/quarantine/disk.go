@@ -149,6 +149,11 @@ type Disk struct {
 	// that a restart can finish or undo it.
 	Intent string `json:"intent,omitempty"`
 
+	// AliveSince is when the image's present life began, where it was given
+	// back once and deleted again; zero in its first life. What was reported
+	// before is not about its present death.
+	AliveSince time.Time `json:"alive_since,omitzero"`
+
 	// RecordStale is true while the copy on the image is older than this one.
 	// It lives in the catalog only.
 	RecordStale bool `json:"-"`

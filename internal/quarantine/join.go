@@ -56,7 +56,7 @@ func Join(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[
 			if del.refFor(pool, d.OriginalName) == nil {
 				continue
 			}
-			if gap, ok := del.gapTo(d.DeletedAt); ok {
+			if gap, ok := del.gapTo(d.DeletedAt); ok && !del.before(d.AliveSince) {
 				pairs = append(pairs, pair{d, del, gap})
 			}
 		}
@@ -108,6 +108,18 @@ func (d *Deletion) gapTo(death time.Time) (time.Duration, bool) {
 		return 0, false
 	}
 	return gap, ok
+}
+
+// before reports whether all that is known of the Deletion happened before the
+// time; it did not before no time.
+func (d *Deletion) before(t time.Time) bool {
+	last := d.ReceivedAt
+	for _, sign := range []time.Time{d.StartedAt, d.EndedAt} {
+		if !sign.IsZero() {
+			last = sign
+		}
+	}
+	return !t.IsZero() && last.Before(t)
 }
 
 // MaxGap is how far the death of a disk may be from a report whose cloud uses
