@@ -165,7 +165,8 @@ func readRecord(img *rbd.Image) ([]byte, error) {
 	return []byte(record), nil
 }
 
-// HasImage looks for the image's header. Similar to: rados stat rbd_header.ID.
+// HasImage looks for the image's header; ErrNotFound if the pool is gone.
+// Similar to: rados stat rbd_header.ID.
 func (r *Registry) HasImage(ctx context.Context, key quarantine.Key) (bool, error) {
 	c, io, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
@@ -174,7 +175,7 @@ func (r *Registry) HasImage(ctx context.Context, key quarantine.Key) (bool, erro
 	what := "look for image " + key.String()
 	_, err = get(ctx, c, what, func() (rados.ObjectStat, error) { return io.Stat(headerPrefix + key.ImageID) }, nil)
 	if gone(err) {
-		return false, nil
+		return false, c.stands(ctx, io, key.PoolRef())
 	}
 	return err == nil, err
 }

@@ -85,6 +85,11 @@ func connectAs(t *testing.T, l *cephlab.Lab, user string) *rados.Conn {
 	if err := conn.ReadConfigFile(l.Conf); err != nil {
 		t.Fatal(err)
 	}
+	for _, option := range []string{"rados_mon_op_timeout", "rados_osd_op_timeout", "client_mount_timeout"} {
+		if err := conn.SetConfigOption(option, "120"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := conn.Connect(); err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,8 @@ func TestListTrashOfADeletedPool(t *testing.T) {
 		until(t, "the end of the pool", func() bool {
 			_, err := r.ListTrash(ctx, pool)
 			_, lerr := r.LiveImages(ctx, pool, "")
-			return errors.Is(err, quarantine.ErrNotFound) && errors.Is(lerr, quarantine.ErrNotFound)
+			_, herr := r.HasImage(ctx, pool.Key("0123456789ab"))
+			return errors.Is(err, quarantine.ErrNotFound) && errors.Is(lerr, quarantine.ErrNotFound) && errors.Is(herr, quarantine.ErrNotFound)
 		})
 	}
 }
@@ -179,6 +180,9 @@ func TestAnImageWithoutItsParentIsNotCalledMissing(t *testing.T) {
 	_, oerr := r.OpenImage(ctx, key)
 	_, uerr := r.Used(ctx, key)
 	_, derr := m.Inspect(ctx, key)
+	if there, err := r.HasImage(ctx, key); err != nil || !there {
+		t.Errorf("HasImage says %v, %v", there, err)
+	}
 	for _, err := range []error{oerr, uerr, derr, m.Unseal(ctx, key)} {
 		if !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
 			t.Errorf("got %v, want that it is unavailable", err)

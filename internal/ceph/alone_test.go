@@ -13,7 +13,8 @@ import (
 )
 
 // What needs a second cluster, or makes Ceph hang, has a lab of its own, in
-// which one thing happens after the other.
+// which one thing happens after the other. It takes longer than all the other
+// tests beside it; they begin in the order of their files' names.
 func TestOnAPrivateLab(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
