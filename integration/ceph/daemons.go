@@ -23,8 +23,45 @@ const stopTimeout = 20 * time.Second
 var ErrNotRunning = errors.New("daemon does not run")
 
 // Pause stops a daemon (mon, mgr, osd) with SIGSTOP: whoever waits for it
-// hangs.
-func (l *Lab) Pause(daemon string) error { return l.signal(daemon, syscall.SIGSTOP) }
+// hangs. It returns when all of the daemon's threads have stopped.
+func (l *Lab) Pause(daemon string) error {
+	if err := l.signal(daemon, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(stopTimeout); ; time.Sleep(time.Millisecond) {
+		pid, ok := l.pid(daemon)
+		if !ok {
+			return fmt.Errorf("pause %s: %w", daemon, ErrNotRunning)
+		}
+		if stopped(pid) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("pause %s: it still runs after %s", daemon, stopTimeout)
+		}
+	}
+}
+
+// stopped reports whether all threads of the process are stopped.
+func stopped(pid int) bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		return false
+	}
+	for _, name := range stats {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The state follows the name, which is in parentheses and may contain
+		// others.
+		_, state, ok := strings.Cut(string(b[bytes.LastIndexByte(b, ')')+1:]), " ")
+		if !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume lets a paused daemon go on.
 func (l *Lab) Resume(daemon string) error { return l.signal(daemon, syscall.SIGCONT) }
