@@ -173,6 +173,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		d.components = append(d.components, component{name: "watch of " + d.poolName(p), intake: true, run: w.Run})
 	}
 	d.components = append(d.components,
+		// Shut out by Ceph: the process ends, and systemd starts one with a
+		// connection that works.
+		component{name: "ceph", run: d.registry.Run},
 		component{name: "intake", run: s.intake.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, listMe) }},
 		component{name: "cron", run: func(ctx context.Context) error {
