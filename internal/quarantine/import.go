@@ -34,11 +34,11 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	h := a.ledger.history(ctx, id)
 	switch {
 	case !h.sealed && oldSeal(info, e):
-		return a.importOldSeal(ctx, d, err == nil, id, e, info)
+		return a.importOldSeal(ctx, d, err == nil, e, info, h)
 	case err != nil:
 		return Disk{}, err
 	case recorded == Restored && info.Sealed:
-		return a.importOldSeal(ctx, d, true, id, e, info)
+		return a.importOldSeal(ctx, d, true, e, info, h)
 	case recorded == Restored:
 		return Disk{}, fmt.Errorf("image %s: %w: its record is of an earlier stay, which ended", e.Key, ErrNoRecord)
 	}
@@ -74,14 +74,14 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 // importOldSeal makes the row of an image whose seal is of before its death:
 // restored, as far as its earlier stay goes. The collector takes the seal off,
 // and then it is adopted anew.
-func (a *Adopter) importOldSeal(ctx context.Context, d Disk, recorded bool, id string, e TrashEntry, info ImageInfo) (Disk, error) {
+func (a *Adopter) importOldSeal(ctx context.Context, d Disk, recorded bool, e TrashEntry, info ImageInfo, h history) (Disk, error) {
 	if !recorded {
-		d = Disk{ID: id, Key: e.Key, OriginalName: e.Name, Capture: CaptureGuard, UsedBytes: -1, DeletedAt: info.SealedAt, QuarantinedAt: info.SealedAt}
+		d = Disk{ID: e.Key.DiskID(), Key: e.Key, OriginalName: e.Name, Capture: CaptureGuard, UsedBytes: -1, DeletedAt: info.SealedAt, QuarantinedAt: info.SealedAt}
 	}
 	d.Version, d.State, d.Intent, d.EarlyBy, d.ExpiringAt = 0, "", "", "", time.Time{}
 	d.Sealed, d.SizeBytes = true, info.SizeBytes
-	a.ledger.history(ctx, id).keep(&d)
-	a.ledger.log.Error("image came into the trash with a seal from before its death", "disk", id, "pool", e.Key.PoolRef().String(), "name", e.Name, "sealed_at", info.SealedAt)
+	h.keep(&d)
+	a.ledger.log.Error("image came into the trash with a seal from before its death", "disk", d.ID, "pool", e.Key.PoolRef().String(), "name", e.Name, "sealed_at", info.SealedAt)
 	d, err := a.ledger.move(ctx, d, Restored, importEntry(d), nil)
 	if err != nil {
 		return d, err
