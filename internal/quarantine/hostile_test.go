@@ -404,3 +404,28 @@ func TestTakenOutBeforeItsSeal(t *testing.T) {
 		t.Errorf("still pending after 5 days")
 	}
 }
+
+// A record on the image that keeps the disk longer than the row (another
+// daemon's, or that of a catalog which was put back from a backup) is believed:
+// nothing is expired or purged before the two agree.
+func TestRecordWithALaterDate(t *testing.T) {
+	for name, prepare := range map[string]func(*world) quarantine.Key{"expire": (*world).quarantined, "purge": (*world).expiring} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			key := prepare(w)
+			d := w.disk(key)
+			d.RetainUntil = d.RetainUntil.Add(1000 * day)
+			b, err := quarantine.EncodeRecord(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.ceph.SetMeta(key, quarantine.RecordKey, string(b))
+			w.pass(retain + 2*grace)
+			rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+			if rep.Failed() != 1 || !strings.Contains(rep.Items[0].Error, "catalog rebuild") {
+				t.Errorf("the pass says %+v", rep)
+			}
+			w.nothingRemoved()
+		})
+	}
+}
