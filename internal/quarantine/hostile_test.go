@@ -429,3 +429,29 @@ func TestRecordWithALaterDate(t *testing.T) {
 		})
 	}
 }
+
+// A purge that was cut short is not gone on with on an image that somebody took
+// out meanwhile, used, and deleted again.
+func TestResumedPurgeSparesASecondLife(t *testing.T) {
+	w := newWorld(t)
+	key := w.expiring()
+	w.pass(grace)
+	w.ceph.FailNext("RestoreFromTrash", 1, quarantine.ErrUnavailable)
+	w.collect()
+	w.is(key, quarantine.Purging)
+	if err := w.ceph.CloudRestore(key, diskName); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(5 * time.Hour)
+	if err := w.ceph.CloudWrite(key, 0, []byte("second life")); err != nil {
+		t.Fatal(err)
+	}
+	w.remove(key)
+	for range 3 {
+		w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+		w.reconciler.Run(w.ctx, "cron", quarantine.JobOptions{})
+	}
+	w.nothingRemoved()
+	w.is(key, quarantine.Quarantined)
+	w.intact(key)
+}
