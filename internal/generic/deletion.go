@@ -60,8 +60,8 @@ func (in *deletionJSON) deletion(cloud string) (d quarantine.Deletion, field str
 		Cloud: cloud, CloudType: quarantine.CloudGeneric,
 		Kind:       quarantine.Kind(in.Kind),
 		ResourceID: in.ResourceID, ResourceName: in.ResourceName, ServerID: in.ServerID,
-		Project: quarantine.Principal(in.Project), User: quarantine.Principal(in.User),
-		Deleter: quarantine.Principal(in.Deleter), Image: quarantine.Principal(in.Image),
+		Project: in.Project.principal(), User: in.User.principal(),
+		Deleter: in.Deleter.principal(), Image: in.Image.principal(),
 		Flavor: in.Flavor, Host: in.Host, AvailabilityZone: in.AvailabilityZone,
 		Metadata: in.Metadata, Tags: in.Tags, RequestID: in.RequestID,
 	}

@@ -38,6 +38,10 @@ type principalJSON struct {
 
 func (p *principalJSON) fromString(s string) { p.Name = s }
 
+func (p principalJSON) principal() quarantine.Principal {
+	return quarantine.Principal{ID: p.ID, Name: p.Name}
+}
+
 // addressJSON may be a string instead, which is the IP address.
 type addressJSON struct {
 	IP      string `json:"ip"`

@@ -3,8 +3,6 @@ package quarantine
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -45,10 +43,13 @@ const (
 	CloudGeneric    = "generic"
 )
 
-// Principal is a user or project of a cloud. Either field may be unknown.
+// Principal is a user or project of a cloud. Any field may be unknown.
 type Principal struct {
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
+	// Domain is the name (or where only that is known, the id) of the Keystone
+	// domain that the user or project belongs to.
+	Domain string `json:"domain,omitempty"`
 }
 
 // Label is the name where one is known, else the id.
@@ -65,6 +66,17 @@ type Address struct {
 	MAC     string `json:"mac,omitempty"`
 	Network string `json:"network,omitempty"` // label or name of the network
 	PortID  string `json:"port_id,omitempty"`
+	// Type is fixed or floating; empty where the report does not say it.
+	Type string `json:"type,omitempty"`
+}
+
+// VolumeRef is a volume that was attached to the VM when it was deleted.
+type VolumeRef struct {
+	ID     string `json:"id"`
+	Device string `json:"device,omitempty"` // as the cloud calls it: /dev/vdb
+	Boot   bool   `json:"boot,omitempty"`   // the VM booted from it
+	// DeleteOnTermination: the cloud deletes it together with the VM.
+	DeleteOnTermination bool `json:"delete_on_termination,omitempty"`
 }
 
 // DiskRef names an RBD image that a Deletion is expected to destroy.
@@ -111,7 +123,12 @@ type Deletion struct {
 	Metadata         map[string]string `json:"metadata,omitempty"`
 	Tags             []string          `json:"tags,omitempty"`
 	Addresses        []Address         `json:"addresses,omitempty"`
-	RequestID        string            `json:"request_id,omitempty"`
+	// KeyPair is the name of the SSH key that the VM was made with.
+	KeyPair string `json:"key_pair,omitempty"`
+	// Volumes were attached to the VM. Each has a Deletion of its own, if it
+	// died.
+	Volumes   []VolumeRef `json:"volumes,omitempty"`
+	RequestID string      `json:"request_id,omitempty"`
 
 	// CreatedAt is when the resource was made; zero if unknown.
 	CreatedAt time.Time `json:"created_at,omitzero"`
@@ -162,154 +179,6 @@ func (d *Deletion) Validate() error {
 		}
 	}
 	return nil
-}
-
-// Merge joins two reports of one Deletion. It is commutative, associative and
-// idempotent, so that the order and the number of deliveries do not matter:
-// what one report lacks the other gives; where both speak and differ, the
-// earlier StartedAt, the later EndedAt and the smaller string win.
-func Merge(a, b Deletion) Deletion {
-	m := a
-	m.Cloud = mergeString(a.Cloud, b.Cloud)
-	m.CloudType = mergeString(a.CloudType, b.CloudType)
-	m.Kind = Kind(mergeString(string(a.Kind), string(b.Kind)))
-	m.ResourceKind = ResourceKind(mergeString(string(a.ResourceKind), string(b.ResourceKind)))
-	m.ResourceID = mergeString(a.ResourceID, b.ResourceID)
-	m.ResourceName = mergeString(a.ResourceName, b.ResourceName)
-	m.ServerID = mergeString(a.ServerID, b.ServerID)
-	m.Project = mergePrincipal(a.Project, b.Project)
-	m.User = mergePrincipal(a.User, b.User)
-	m.Deleter = mergePrincipal(a.Deleter, b.Deleter)
-	m.Flavor = mergeString(a.Flavor, b.Flavor)
-	m.Image = mergePrincipal(a.Image, b.Image)
-	m.Host = mergeString(a.Host, b.Host)
-	m.AvailabilityZone = mergeString(a.AvailabilityZone, b.AvailabilityZone)
-	m.RequestID = mergeString(a.RequestID, b.RequestID)
-	m.CreatedAt = earlier(a.CreatedAt, b.CreatedAt)
-	m.StartedAt = earlier(a.StartedAt, b.StartedAt)
-	m.ReceivedAt = earlier(a.ReceivedAt, b.ReceivedAt)
-	m.EndedAt = a.EndedAt
-	if b.EndedAt.After(m.EndedAt) {
-		m.EndedAt = b.EndedAt
-	}
-	m.Metadata = mergeMaps(a.Metadata, b.Metadata)
-	m.Tags = union(a.Tags, b.Tags, strings.Compare)
-	m.Addresses = union(a.Addresses, b.Addresses, compareAddress)
-	m.Disks = mergeRefs(a.Disks, b.Disks)
-	return m
-}
-
-// Equal reports whether two Deletions say the same.
-func (d Deletion) Equal(o Deletion) bool {
-	a, b := d, o
-	if !maps.Equal(a.Metadata, b.Metadata) || !slices.Equal(a.Tags, b.Tags) ||
-		!slices.Equal(a.Addresses, b.Addresses) || !slices.Equal(a.Disks, b.Disks) {
-		return false
-	}
-	if !a.CreatedAt.Equal(b.CreatedAt) || !a.StartedAt.Equal(b.StartedAt) ||
-		!a.EndedAt.Equal(b.EndedAt) || !a.ReceivedAt.Equal(b.ReceivedAt) {
-		return false
-	}
-	return a.ID == b.ID && a.Cloud == b.Cloud && a.CloudType == b.CloudType && a.Kind == b.Kind &&
-		a.ResourceKind == b.ResourceKind && a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName &&
-		a.ServerID == b.ServerID && a.Project == b.Project && a.User == b.User && a.Deleter == b.Deleter &&
-		a.Flavor == b.Flavor && a.Image == b.Image && a.Host == b.Host &&
-		a.AvailabilityZone == b.AvailabilityZone && a.RequestID == b.RequestID
-}
-
-func mergeString(a, b string) string {
-	switch {
-	case a == "":
-		return b
-	case b == "":
-		return a
-	}
-	return min(a, b)
-}
-
-// mergePrincipal joins the names of one id, and of two ids takes the smaller
-// with its own names: a name of one user must never appear beside the id of
-// another. A name without an id gives way to any id, because nothing says that
-// it is the same user's; it would also make the result depend on the order.
-func mergePrincipal(a, b Principal) Principal {
-	switch {
-	case a.ID == b.ID:
-		return Principal{ID: a.ID, Name: mergeString(a.Name, b.Name)}
-	case a.ID == "" || b.ID != "" && b.ID < a.ID:
-		return b
-	}
-	return a
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}
-
-func mergeMaps(a, b map[string]string) map[string]string {
-	if len(a) == 0 && len(b) == 0 {
-		return nil
-	}
-	m := make(map[string]string, len(a)+len(b))
-	maps.Copy(m, a)
-	for k, v := range b {
-		if old, ok := m[k]; ok {
-			v = mergeString(old, v)
-		}
-		m[k] = v
-	}
-	return m
-}
-
-func union[T comparable](a, b []T, compare func(T, T) int) []T {
-	if len(a) == 0 && len(b) == 0 {
-		return nil
-	}
-	all := slices.Concat(a, b)
-	slices.SortFunc(all, compare)
-	return slices.Compact(all)
-}
-
-func compareAddress(a, b Address) int {
-	return strings.Compare(
-		strings.Join([]string{a.IP, a.MAC, a.Network, a.PortID}, "\x00"),
-		strings.Join([]string{b.IP, b.MAC, b.Network, b.PortID}, "\x00"))
-}
-
-// mergeRefs unites by (pool, namespace, name, prefix). A disk that any report
-// requires is required.
-func mergeRefs(a, b []DiskRef) []DiskRef {
-	if len(a) == 0 && len(b) == 0 {
-		return nil
-	}
-	type key struct {
-		pool, namespace, name string
-		prefix                bool
-	}
-	byKey := map[key]DiskRef{}
-	for _, r := range slices.Concat(a, b) {
-		k := key{r.Pool, r.Namespace, r.Name, r.Prefix}
-		if old, ok := byKey[k]; ok {
-			r.Role = mergeString(old.Role, r.Role)
-			r.Required = r.Required || old.Required
-		}
-		byKey[k] = r
-	}
-	out := slices.Collect(maps.Values(byKey))
-	slices.SortFunc(out, func(x, y DiskRef) int {
-		c := strings.Compare(strings.Join([]string{x.Name, x.Pool, x.Namespace}, "\x00"),
-			strings.Join([]string{y.Name, y.Pool, y.Namespace}, "\x00"))
-		if c == 0 && x.Prefix != y.Prefix {
-			if y.Prefix {
-				return -1
-			}
-			return 1
-		}
-		return c
-	})
-	return out
 }
 
 // Normalize sorts and merges the Deletion's lists, so that two equal reports
