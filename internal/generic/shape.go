@@ -1,5 +1,7 @@
 package generic
 
+import "quarantine/internal/quarantine"
+
 // The shape of the body. The names of the keys are these tags; a key is
 // matched exactly, and schema.json has the same ones.
 
