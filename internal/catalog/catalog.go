@@ -29,9 +29,9 @@ type Options struct {
 	MaxBatch int
 }
 
-// Catalog implements quarantine.Disks, quarantine.Deletions,
-// quarantine.Marks and quarantine.Forgetter. Its methods may be called by many
-// goroutines.
+// Catalog implements quarantine.Disks, quarantine.Deletions, quarantine.Marks,
+// quarantine.Forgetter, quarantine.Inventory, quarantine.Inquiries and
+// quarantine.SeenImages. Its methods may be called by many goroutines.
 type Catalog struct {
 	path    string
 	writeDB *sql.DB
@@ -40,10 +40,13 @@ type Catalog struct {
 }
 
 var (
-	_ quarantine.Disks     = (*Catalog)(nil)
-	_ quarantine.Deletions = (*Catalog)(nil)
-	_ quarantine.Marks     = (*Catalog)(nil)
-	_ quarantine.Forgetter = (*Catalog)(nil)
+	_ quarantine.Disks      = (*Catalog)(nil)
+	_ quarantine.Deletions  = (*Catalog)(nil)
+	_ quarantine.Marks      = (*Catalog)(nil)
+	_ quarantine.Forgetter  = (*Catalog)(nil)
+	_ quarantine.Inventory  = (*Catalog)(nil)
+	_ quarantine.Inquiries  = (*Catalog)(nil)
+	_ quarantine.SeenImages = (*Catalog)(nil)
 )
 
 // Open opens the catalog at the path, which it makes (readable by its owner

@@ -76,7 +76,8 @@ func mergeDeletion(t *txn, d quarantine.Deletion) (quarantine.Deletion, bool, er
 	if err != nil {
 		return d, false, err
 	}
-	_, err = t.exec(`UPDATE deletions SET received_at = ?, is_open = ?, record = ? WHERE id = ?`, micros(merged.ReceivedAt), open, string(record), merged.ID)
+	_, err = t.exec(`UPDATE deletions SET cloud = ?, received_at = ?, acted_at = ?, is_open = ?, record = ? WHERE id = ?`,
+		merged.Cloud, micros(merged.ReceivedAt), micros(actedAt(&merged)), open, string(record), merged.ID)
 	if err != nil {
 		return d, false, unavailable(err, "write deletion %s", d.ID)
 	}
@@ -88,8 +89,8 @@ func insertDeletion(t *txn, d quarantine.Deletion) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO deletions (id, received_at, is_open, record) VALUES (?, ?, ?, ?)`,
-		d.ID, micros(d.ReceivedAt), bit(len(requiredRefs(d)) > 0), string(record))
+	_, err = t.exec(`INSERT INTO deletions (id, cloud, received_at, acted_at, asked, is_open, record) VALUES (?, ?, ?, ?, 0, ?, ?)`,
+		d.ID, d.Cloud, micros(d.ReceivedAt), micros(actedAt(&d)), bit(len(requiredRefs(d)) > 0), string(record))
 	if err != nil {
 		return unavailable(err, "write deletion %s", d.ID)
 	}

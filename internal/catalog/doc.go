@@ -1,13 +1,15 @@
-// Package catalog keeps disks, Deletions and marks in one SQLite file. It is
-// the only importer of SQLite and goose.
+// Package catalog keeps disks, Deletions, marks, and what was last seen of the
+// clouds' resources and of the pools' images, in one SQLite file. It is the
+// only importer of SQLite and goose.
 //
 // # What is true
 //
-// Every row holds its Disk or Deletion whole, as JSON, in the column record;
-// that is what is read back. The other columns, and the table disk_terms, are
-// derived from it in one place (columns.go, terms.go), to be searched and
-// sorted by. Times are microseconds since 1970 in UTC, and are cut to that
-// when written; the zero time is the number that it has by that count.
+// Disks, Deletions and sightings are kept whole, as JSON, in a column named
+// record; that is what is read back. The other columns, and the table
+// disk_terms, are derived from it in one place (columns.go, terms.go, for
+// Deletions and sightings beside the statement), to be searched and sorted by.
+// Times are microseconds since 1970 in UTC, and are cut to that when written;
+// the zero time is the number that it has by that count.
 //
 // # Durability
 //

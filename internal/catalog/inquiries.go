@@ -1,0 +1,56 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// actedAt is when the deletion's act took place, or where that is not known,
+// when it was reported.
+func actedAt(d *quarantine.Deletion) time.Time {
+	switch {
+	case !d.EndedAt.IsZero():
+		return d.EndedAt
+	case !d.StartedAt.IsZero():
+		return d.StartedAt
+	}
+	return d.ReceivedAt
+}
+
+const unaskedQuery = `SELECT record FROM deletions WHERE asked = 0 AND cloud = ? AND received_at >= ? ORDER BY received_at, id LIMIT ?`
+
+// Unasked returns the first of the cloud's deletions that were received at the
+// time or later and are not marked by Asked, oldest received first, then by id;
+// limit 0 means all. ErrInvalid for a negative limit.
+func (c *Catalog) Unasked(ctx context.Context, cloud string, since time.Time, limit int) ([]quarantine.Deletion, error) {
+	if limit < 0 {
+		return nil, invalidf("a page of %d deletions", limit)
+	}
+	return c.deletions(ctx, unaskedQuery, asKept(cloud), microsUp(since), orAll(limit))
+}
+
+// Asked marks that the cloud's APIs were asked of the deletion. What else is
+// reported of it later does not take the mark away. ErrNotFound.
+func (c *Catalog) Asked(ctx context.Context, id string) error {
+	return c.writer.do(ctx, func(t *txn) error {
+		n, err := t.exec(`UPDATE deletions SET asked = 1 WHERE id = ?`, asKept(id))
+		if err != nil {
+			return unavailable(err, "mark deletion %s as asked", id)
+		}
+		if n == 0 {
+			return fmt.Errorf("catalog: deletion %s: %w", id, quarantine.ErrNotFound)
+		}
+		return nil
+	})
+}
+
+const findDeletionsQuery = `SELECT record FROM deletions WHERE cloud = ? AND acted_at >= ? AND acted_at < ? ORDER BY id`
+
+// FindDeletions returns the cloud's deletions whose act ended, or else began,
+// or else was reported, within [from, to), by id.
+func (c *Catalog) FindDeletions(ctx context.Context, cloud string, from, to time.Time) ([]quarantine.Deletion, error) {
+	return c.deletions(ctx, findDeletionsQuery, asKept(cloud), microsUp(from), microsUp(to))
+}
