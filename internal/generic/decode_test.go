@@ -130,7 +130,7 @@ func TestUsualForms(t *testing.T) {
 	if s := got.StartedAt.String(); s != "2026-03-02 10:11:12.5 +0000 UTC" {
 		t.Errorf("started at %s", s)
 	}
-	if s := fmt.Sprint(got.Addresses); s != "[{ 02:00:00:00:00:0a  } {192.0.2.7   }]" {
+	if s := fmt.Sprint(got.Addresses); s != "[{ 02:00:00:00:00:0a   } {192.0.2.7    }]" {
 		t.Errorf("addresses %s", s)
 	}
 }

@@ -29,6 +29,13 @@ type CloudReader interface {
 	// addresses, volumes. It works for what is gone already. ErrNotFound if
 	// they know nothing of it.
 	Complete(ctx context.Context, d Deletion) (Deletion, error)
+	// Acts returns what the cloud remembers of acts on the resource that
+	// destroyed or wiped disks (rebuild, shelve-offload, resize, unrescue,
+	// delete), as the Deletions that its events would have made, ids and times
+	// included; nothing where it keeps no such history (volumes, images). It is
+	// asked about disks that no event explains. Similar to: openstack server
+	// event list.
+	Acts(ctx context.Context, kind ResourceKind, id string) ([]Deletion, error)
 	// Suspect returns the Deletion that the death of an image of that name
 	// would be, by the name alone (kind and resource; no disk Required), and
 	// whether the name is one that the cloud gives at all.

@@ -239,14 +239,16 @@ func (j *identity) resolveLost(ctx context.Context, d Disk) error {
 		if !ref.Required || !ref.Matches(d.Key.PoolRef(), d.OriginalName) {
 			continue
 		}
-		if err := j.dropLost(ctx, d, lostID(d.Deletion.ID, ref.Name)); err != nil {
+		if err := j.dropLost(ctx, d, lostID(d.Deletion.ID, ref.Name), Entry{Act: "found", Actor: "adopter", Reason: "the disk arrived after all"}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *identity) dropLost(ctx context.Context, d Disk, id string) error {
+// dropLost removes a lost record without an image id, in favour of d, and notes
+// why.
+func (j *identity) dropLost(ctx context.Context, d Disk, id string, why Entry) error {
 	lost, err := j.ledger.disks.Disk(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -260,7 +262,8 @@ func (j *identity) dropLost(ctx context.Context, d Disk, id string) error {
 	if err := j.ledger.disks.DropLost(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("close the lost record %s: %w", id, err)
 	}
-	j.ledger.note(ctx, lost, Entry{Act: "found", Actor: "adopter", Reason: "the disk arrived after all", Detail: map[string]string{"disk": d.ID}})
+	why.Detail = map[string]string{"disk": d.ID}
+	j.ledger.note(ctx, lost, why)
 	return nil
 }
 

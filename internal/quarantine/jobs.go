@@ -7,6 +7,7 @@ const (
 	JobCollect   = "collect"
 	JobReconcile = "reconcile"
 	JobGuard     = "guard"
+	JobClouds    = "clouds"
 )
 
 // Report is what a run of a job did, or with DryRun would do.

@@ -59,7 +59,16 @@ func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool
 		if err != nil {
 			return false, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
 		}
-		if slices.ContainsFunc(disks, func(d Disk) bool { return d.DeletionID() == del.ID && d.State != Lost }) {
+		// Also one that is known as lost by its image id: it is accounted for, and
+		// loudly.
+		if slices.ContainsFunc(disks, func(d Disk) bool {
+			return d.DeletionID() == del.ID && (d.State != Lost || d.Key.ImageID != "")
+		}) {
+			continue
+		}
+		if known, err := r.explainLost(ctx, del, ref, disks); err != nil {
+			return false, err
+		} else if known {
 			continue
 		}
 		where, err := r.stillLive(ctx, del, ref)
@@ -79,6 +88,25 @@ func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool
 		}
 	}
 	return all, nil
+}
+
+// explainLost gives the Deletion to a disk that is known as lost by its image
+// id and that nothing has explained yet, and reports whether there is one.
+func (r *Reconciler) explainLost(ctx context.Context, del Deletion, ref DiskRef, disks []Disk) (bool, error) {
+	for _, d := range disks {
+		if d.State != Lost || d.Key.ImageID == "" || d.Deletion != nil || !ref.Matches(d.Key.PoolRef(), d.OriginalName) {
+			continue
+		}
+		return true, r.withDisk(ctx, d.ID, func(d Disk) error {
+			if d.State != Lost || d.Deletion != nil {
+				return nil
+			}
+			r.withDeletion(&d, &del)
+			_, err := r.ledger.disks.PutDisk(ctx, d)
+			return err
+		})
+	}
+	return false, nil
 }
 
 // stillLive names the pool where an image of the name is live, or "".

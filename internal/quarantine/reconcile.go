@@ -31,6 +31,9 @@ type ReconcileConfig struct {
 	LostAfter time.Duration
 	// MeasureDisks bounds how many disks one run measures (used bytes).
 	MeasureDisks int
+	// Seen remembers the live images, so that one which somebody removed where
+	// no guard was on is missed. Nil: none is.
+	Seen SeenImages
 }
 
 // NewReconciler makes the Reconciler.
@@ -72,7 +75,7 @@ func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
 			w.add(ReportItem{Pool: pool.PoolRef.String(), Act: "list", Error: err.Error()})
 		}
 	}
-	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.lostDisks, r.measure} {
+	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.missedImages, r.lostDisks, r.measure} {
 		if err := part(ctx, w, dry); err != nil {
 			return err
 		}

@@ -26,6 +26,20 @@ func NewRecorder(a *Adopter) *Recorder {
 // changes nothing. The error wraps ErrInvalid if a Deletion lacks what it
 // needs; then none of them was recorded.
 func (r *Recorder) Record(ctx context.Context, ds []Deletion) error {
+	return r.each(ctx, ds, func(d Deletion, changed bool) {
+		if changed && seizable(d) {
+			r.seize(ctx, d)
+		}
+	})
+}
+
+// Learn is Record for what nobody reported: what the cloud's APIs, asked later,
+// tell or leave out. Nothing is seized on its word.
+func (r *Recorder) Learn(ctx context.Context, ds []Deletion) error {
+	return r.each(ctx, ds, func(Deletion, bool) {})
+}
+
+func (r *Recorder) each(ctx context.Context, ds []Deletion, recorded func(d Deletion, changed bool)) error {
 	for i := range ds {
 		if err := ds[i].Validate(); err != nil {
 			return err
@@ -48,9 +62,7 @@ func (r *Recorder) Record(ctx context.Context, ds []Deletion) error {
 		if err := r.joinDisks(ctx, merged); err != nil {
 			return err
 		}
-		if changed && seizable(merged) {
-			r.seize(ctx, merged)
-		}
+		recorded(merged, changed)
 	}
 	return nil
 }

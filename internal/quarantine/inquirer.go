@@ -1,0 +1,201 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Inquirer asks the clouds' own APIs for what their events did not say: who and
+// where, the dead that no event told of, and the living, because a cloud
+// forgets the addresses of a deleted server and everything of a deleted volume.
+//
+// It removes nothing, and only a cloud's plain word that a resource was deleted
+// counts as a report of a deletion: what a listing merely leaves out is learnt,
+// never acted upon.
+type Inquirer struct {
+	recorder   *Recorder
+	reconciler *Reconciler
+	deletions  Deletions
+	disks      Disks
+	images     Images
+	clusters   Clusters
+	cfg        InquirerConfig
+}
+
+// InquirerConfig is what the Inquirer works with.
+type InquirerConfig struct {
+	Clouds    []CloudReader
+	Inventory Inventory
+	Inquiries Inquiries
+	Marks     Marks
+	Clock     Clock
+	Log       *slog.Logger
+	// Every is how often the background loop looks for Deletions that no API
+	// was asked about.
+	Every time.Duration
+	// Lookback is how far into the past the first run looks for the dead, and
+	// for how long an unexplained disk is asked about.
+	Lookback time.Duration
+	// Keep is how long the sighting of a dead resource is kept.
+	Keep time.Duration
+}
+
+const (
+	// overlap is by how much a run looks further back than the last one began:
+	// a cloud's database may commit a deletion later than it dates it.
+	overlap = time.Hour
+	// inquiryPage bounds what is read and written at once.
+	inquiryPage = 500
+)
+
+// NewInquirer makes the Inquirer. It shares the recorder's and the reconciler's
+// ports.
+func NewInquirer(rec *Recorder, r *Reconciler, cfg InquirerConfig) *Inquirer {
+	return &Inquirer{
+		recorder: rec, reconciler: r, deletions: rec.deletions, disks: rec.ledger.disks, images: rec.adopter.images,
+		clusters: rec.clusters, cfg: cfg,
+	}
+}
+
+// Run completes the new Deletions as they come, until ctx ends. A cloud that
+// does not answer is asked again later; the disks are safe meanwhile, and
+// nameless.
+func (q *Inquirer) Run(ctx context.Context) error {
+	if len(q.cfg.Clouds) == 0 {
+		return nil
+	}
+	tick := time.NewTicker(q.cfg.Every)
+	defer tick.Stop()
+	down := map[string]bool{}
+	for {
+		for _, cloud := range q.cfg.Clouds {
+			err := q.complete(ctx, cloud)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil && !down[cloud.Name()] { // once for each outage
+				q.cfg.Log.Warn("the cloud's API cannot complete what is known of deletions; it is asked again", "cloud", cloud.Name(), "error", err)
+			}
+			down[cloud.Name()] = err != nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// complete asks the cloud about each Deletion that it was not asked about yet.
+func (q *Inquirer) complete(ctx context.Context, cloud CloudReader) error {
+	since := q.cfg.Clock().Add(-q.cfg.Lookback)
+	for {
+		page, err := q.cfg.Inquiries.Unasked(ctx, cloud.Name(), since, inquiryPage)
+		if err != nil {
+			return fmt.Errorf("find the deletions that %s was not asked about: %w", cloud.Name(), err)
+		}
+		for _, d := range page {
+			if err := q.completeOne(ctx, cloud, d); err != nil {
+				return err
+			}
+		}
+		if len(page) < inquiryPage {
+			return nil
+		}
+	}
+}
+
+func (q *Inquirer) completeOne(ctx context.Context, cloud CloudReader, d Deletion) error {
+	more, err := cloud.Complete(ctx, d)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return fmt.Errorf("ask %s about the %s of %s %s: %w", cloud.Name(), d.Kind, d.ResourceKind, d.ResourceID, err)
+	default:
+		d = Merge(d, more)
+	}
+	if d, err = q.withSighting(ctx, d); err != nil {
+		return err
+	}
+	if err := q.recorder.Learn(ctx, []Deletion{d}); err != nil {
+		return err
+	}
+	if err := q.cfg.Inquiries.Asked(ctx, d.ID); err != nil {
+		return fmt.Errorf("mark deletion %s as asked about: %w", d.ID, err)
+	}
+	return nil
+}
+
+// withSighting fills in what is missing from what was known of the resource
+// while it lived. What the Deletion itself says is nearer to the act, and
+// stands.
+func (q *Inquirer) withSighting(ctx context.Context, d Deletion) (Deletion, error) {
+	s, err := q.cfg.Inventory.Sighting(ctx, d.Cloud, d.ResourceKind, d.ResourceID)
+	if errors.Is(err, ErrNotFound) {
+		return d, nil
+	}
+	if err != nil {
+		return d, fmt.Errorf("look for the last sighting of %s %s: %w", d.ResourceKind, d.ResourceID, err)
+	}
+	return fillIn(d, s.Deletion), nil
+}
+
+// fillIn gives the Deletion what it lacks of what was known before.
+func fillIn(d, known Deletion) Deletion {
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&d.ResourceName, known.ResourceName}, {&d.ServerID, known.ServerID}, {&d.Flavor, known.Flavor},
+		{&d.Host, known.Host}, {&d.AvailabilityZone, known.AvailabilityZone}, {&d.KeyPair, known.KeyPair},
+	} {
+		if *f.to == "" {
+			*f.to = f.from
+		}
+	}
+	d.Project, d.User = fillPrincipal(d.Project, known.Project), fillPrincipal(d.User, known.User)
+	// The image that a rebuild's disk was made from is not the one that was
+	// seen after it.
+	if d.Kind != KindRebuild {
+		d.Image = fillPrincipal(d.Image, known.Image)
+	}
+	if d.CreatedAt.IsZero() {
+		d.CreatedAt = known.CreatedAt
+	}
+	if len(d.Metadata) == 0 {
+		d.Metadata = known.Metadata
+	}
+	if len(d.Tags) == 0 {
+		d.Tags = known.Tags
+	}
+	if len(d.Addresses) == 0 {
+		d.Addresses = known.Addresses
+	}
+	if len(d.Volumes) == 0 {
+		d.Volumes = known.Volumes
+	}
+	if d.ID == known.ID {
+		d.Disks = mergeRefs(d.Disks, known.Disks)
+	}
+	return d
+}
+
+// fillPrincipal fills in the names of the same id; another's are not taken.
+func fillPrincipal(p, known Principal) Principal {
+	switch {
+	case p == Principal{}:
+		return known
+	case p.ID != known.ID:
+		return p
+	}
+	if p.Name == "" {
+		p.Name = known.Name
+	}
+	if p.Domain == "" {
+		p.Domain = known.Domain
+	}
+	return p
+}

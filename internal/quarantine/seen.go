@@ -1,0 +1,183 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// missedImages compares the live images of each pool with those that were live
+// when they were looked at last. One that is gone, that Ceph has under no name
+// and not in the trash, and that this service never had, was removed behind its
+// back: the guard was off, or somebody held a key that could get round it. It
+// is recorded as lost, with the image's id and name.
+//
+// Nothing is concluded from absence alone: the listing must be whole, and Ceph
+// is asked for each missing id.
+func (r *Reconciler) missedImages(ctx context.Context, w *run, dry bool) error {
+	if r.cfg.Seen == nil {
+		return nil
+	}
+	for _, pool := range r.clusters.Pools() {
+		if err := r.missedIn(ctx, w, pool, dry); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			w.add(ReportItem{Pool: pool.PoolRef.String(), Act: "look", Error: err.Error()})
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) error {
+	ref := pool.PoolRef
+	now := r.ledger.clock().UTC()
+	missing, forget, live, err := r.missing(ctx, pool)
+	if err != nil {
+		return err
+	}
+	for _, m := range missing {
+		key := ref.Key(m.ImageID)
+		w.add(ReportItem{Disk: key.DiskID(), Pool: ref.String(), Name: m.Name, Act: "lost", Reason: missedReason(m)})
+		if dry {
+			continue
+		}
+		if err := r.recordMissed(ctx, key, m, now); err != nil {
+			return fmt.Errorf("record that %s (%s) is lost: %w", m.Name, key, err)
+		}
+		forget = append(forget, m.ImageID)
+	}
+	if dry {
+		return nil
+	}
+	seen := make([]SeenImage, 0, len(live))
+	for name, id := range live {
+		if !ownName(name) {
+			seen = append(seen, SeenImage{ImageID: id, Name: name, SeenAt: now})
+		}
+	}
+	return r.cfg.Seen.SeeImages(ctx, ref, seen, forget)
+}
+
+func missedReason(m SeenImage) string {
+	return "it was live at " + m.SeenAt.UTC().Format(time.RFC3339) + ", and was removed without going through the trash"
+}
+
+// ownName tells the names that this service itself gives and takes away.
+func ownName(name string) bool {
+	return name == CanaryName || strings.HasPrefix(name, ReservedPrefix) || strings.HasPrefix(name, RestorePrefix)
+}
+
+// RestorePrefix begins the name of an image that a restore has made and that
+// has not been handed to the cloud yet. It does not begin with ReservedPrefix.
+const RestorePrefix = "quarantine-restore."
+
+// missing returns the images of the pool that were seen once and are nowhere
+// now, the ids to forget because they are accounted for, and what is live.
+func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImage, forget []string, live map[string]string, err error) {
+	ref := pool.PoolRef
+	// Read before the listing: an image that comes between the two is live, and
+	// one that goes is missed by the next look.
+	seen, err := r.cfg.Seen.SeenImages(ctx, ref)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read what was seen in %s: %w", ref, err)
+	}
+	if live, err = r.images.LiveImages(ctx, ref, ""); err != nil {
+		return nil, nil, nil, fmt.Errorf("list the images of %s: %w", ref, err)
+	}
+	ids := make(map[string]bool, len(live))
+	for _, id := range live {
+		ids[id] = true
+	}
+	for _, s := range seen {
+		if ids[s.ImageID] {
+			continue
+		}
+		key := ref.Key(s.ImageID)
+		_, err := r.ledger.disks.Disk(ctx, key.DiskID())
+		switch {
+		case err == nil: // in quarantine, or its end is known
+			forget = append(forget, s.ImageID)
+			continue
+		case !errors.Is(err, ErrNotFound):
+			return nil, nil, nil, fmt.Errorf("look for %s in the catalog: %w", key, err)
+		}
+		there, err := r.images.HasImage(ctx, key)
+		switch {
+		case err != nil:
+			return nil, nil, nil, fmt.Errorf("look for the image of %s: %w", key, err)
+		case !there:
+			missing = append(missing, s)
+		}
+	}
+	return missing, forget, live, nil
+}
+
+// recordMissed records the image as lost, under its own key, joined with the
+// Deletion that explains it, if there is one.
+func (r *Reconciler) recordMissed(ctx context.Context, key Key, m SeenImage, now time.Time) error {
+	unlock, err := r.ledger.lock(ctx, key.DiskID())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := r.ledger.disks.Disk(ctx, key.DiskID()); !errors.Is(err, ErrNotFound) {
+		return err // it came meanwhile
+	}
+	d := Disk{
+		ID: key.DiskID(), Key: key, OriginalName: m.Name, Capture: CaptureNone, UsedBytes: -1, SizeBytes: -1,
+		DeletedAt: now.Truncate(time.Second),
+	}
+	if err := r.dateMissed(ctx, &d, m.SeenAt, now); err != nil {
+		return err
+	}
+	del, err := r.explain(ctx, d)
+	if err != nil {
+		return err
+	}
+	r.withDeletion(&d, del)
+	if del != nil {
+		same := Entry{Act: "found", Actor: "reconciler", Reason: "the same loss is now known by its image id"}
+		if err := r.dropLost(ctx, d, lostID(del.ID, m.Name), same); err != nil {
+			return err
+		}
+	}
+	d, err = r.ledger.move(ctx, d, Lost, Entry{Act: "lost", Actor: "reconciler", Reason: missedReason(m)}, nil)
+	if err != nil {
+		return err
+	}
+	r.ledger.log.Error("disk lost: its image was removed without going through the trash", "disk", d.ID, "pool", key.PoolRef().String(),
+		"image_id", key.ImageID, "name", m.Name, "deletion", d.DeletionID())
+	return nil
+}
+
+// dateMissed sets the time of the loss. It lies between the two looks; where an
+// act on that name was reported in that time, it is the act's.
+func (r *Reconciler) dateMissed(ctx context.Context, d *Disk, seen, now time.Time) error {
+	dels, err := r.deletions.DeletionsOf(ctx, JoinKeys(d.OriginalName))
+	if err != nil {
+		return fmt.Errorf("find the deletions of %q: %w", d.OriginalName, err)
+	}
+	slices.SortFunc(dels, func(a, b Deletion) int { return a.ActedAt().Compare(b.ActedAt()) })
+	for _, del := range dels {
+		if at := del.ActedAt(); at.After(seen.Add(-ClockSkew)) && at.Before(now.Add(ClockSkew)) {
+			d.DeletedAt = at.UTC().Truncate(time.Second).Add(time.Second)
+		}
+	}
+	return nil
+}
+
+// ActedAt is when the act began, as far as it is known: by its start, else its
+// end, else when it was reported.
+func (d *Deletion) ActedAt() time.Time {
+	switch {
+	case !d.StartedAt.IsZero():
+		return d.StartedAt
+	case !d.EndedAt.IsZero():
+		return d.EndedAt
+	}
+	return d.ReceivedAt
+}
