@@ -15,7 +15,7 @@ import (
 // field, so that reports agree, differ and lack fields.
 func aReport(t *rapid.T, id string) quarantine.Deletion {
 	principal := func(label string) quarantine.Principal {
-		return quarantine.Principal{ID: word(t, label+" id", "", "a", "b"), Name: word(t, label+" name", "", "x", "y")}
+		return quarantine.Principal{ID: word(t, label+" id", "", "a", "b"), Name: word(t, label+" name", "", "x", "y"), Domain: word(t, label+" domain", "", "d", "e")}
 	}
 	words := rapid.SampledFrom([]string{"", "a", "b"})
 	return quarantine.Deletion{
@@ -26,8 +26,15 @@ func aReport(t *rapid.T, id string) quarantine.Deletion {
 		Metadata: rapid.MapOfN(words, words, 0, 2).Draw(t, "metadata"),
 		Tags:     rapid.SliceOfN(words, 0, 3).Draw(t, "tags"),
 		Addresses: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) quarantine.Address {
-			return quarantine.Address{IP: word(t, "ip", "", "192.0.2.1", "192.0.2.2"), MAC: word(t, "mac", "", "m")}
+			return quarantine.Address{IP: word(t, "ip", "", "192.0.2.1", "192.0.2.2"), MAC: word(t, "mac", "", "m"), Type: word(t, "type", "", "fixed", "floating")}
 		}), 0, 2).Draw(t, "addresses"),
+		KeyPair: word(t, "key pair", "", "a", "b"),
+		Volumes: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) quarantine.VolumeRef {
+			return quarantine.VolumeRef{
+				ID: word(t, "volume", "v", "w"), Device: word(t, "device", "", "/dev/vda", "/dev/vdb"),
+				Boot: rapid.Bool().Draw(t, "boot"), DeleteOnTermination: rapid.Bool().Draw(t, "delete on termination"),
+			}
+		}), 0, 3).Draw(t, "volumes"),
 		Disks: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) quarantine.DiskRef {
 			return quarantine.DiskRef{
 				Pool: word(t, "pool", "", "vms"), Name: word(t, "disk", "x", "y"), Role: word(t, "role", "", "root", "swap"),

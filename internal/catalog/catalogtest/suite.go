@@ -19,6 +19,9 @@ type Store interface {
 	quarantine.Deletions
 	quarantine.Marks
 	quarantine.Forgetter
+	quarantine.Inventory
+	quarantine.Inquiries
+	quarantine.SeenImages
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error)
@@ -63,6 +66,23 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OpenDeletions":                    openDeletions,
 		"OpenDeletions/closed and open":    closeDeletion,
 		"Marks":                            marks,
+		"See/keeps the last":               seeKeepsTheLast,
+		"See/ErrInvalid":                   seeInvalid,
+		"See/concurrent sweeps":            seeConcurrent,
+		"Vanished":                         vanished,
+		"MarkDead and ForgetSightings":     deadAndForgotten,
+		"Inventory/hostile names":          hostileSightings,
+		"Inventory/any calls":              inventoryModel,
+		"Unasked":                          unaskedPages,
+		"Asked":                            asked,
+		"FindDeletions":                    findDeletions,
+		"Inquiries/hostile names":          hostileInquiries,
+		"Inquiries/any reports":            inquiriesModel,
+		"SeenImages":                       seenImages,
+		"SeeImages/ErrInvalid":             seeImagesInvalid,
+		"SeeImages/hostile names":          hostileImages,
+		"SeeImages/concurrent sweeps":      seeImagesConcurrent,
+		"Context/clouds":                   endedContextOfClouds,
 		"Concurrency":                      concurrency,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,10 +220,12 @@ func fullDeletion(id string) quarantine.Deletion {
 	return quarantine.Deletion{
 		ID: id, Cloud: "prod", CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindDelete,
 		ResourceKind: quarantine.ResourceVM, ResourceID: "vm-id", ResourceName: "web-1", ServerID: "server",
-		Project: quarantine.Principal{ID: "p1", Name: "physics"}, User: quarantine.Principal{ID: "u1", Name: "ann"},
-		Deleter: quarantine.Principal{ID: "u2", Name: "bob"}, Flavor: "m1", Image: quarantine.Principal{ID: "i1", Name: "debian"},
+		Project: quarantine.Principal{ID: "p1", Name: "physics", Domain: "science"}, User: quarantine.Principal{ID: "u1", Name: "ann", Domain: "science"},
+		Deleter: quarantine.Principal{ID: "u2", Name: "bob", Domain: "staff"}, Flavor: "m1", Image: quarantine.Principal{ID: "i1", Name: "debian"},
 		Host: "node1", AvailabilityZone: "az", Metadata: map[string]string{"a": "1", "b": "2"}, Tags: []string{"t1", "t2"},
-		Addresses: []quarantine.Address{{IP: "192.0.2.7", MAC: "fa:16:3e:00:00:01", Network: "net", PortID: "port"}},
+		Addresses: []quarantine.Address{{IP: "192.0.2.7", MAC: "fa:16:3e:00:00:01", Network: "net", PortID: "port", Type: "fixed"}},
+		KeyPair:   "laptop",
+		Volumes:   []quarantine.VolumeRef{{ID: "v1", Device: "/dev/vda", Boot: true, DeleteOnTermination: true}, {ID: "v2"}},
 		RequestID: "req-1", CreatedAt: t0.AddDate(-1, 0, 0), StartedAt: t0, EndedAt: t0.Add(time.Second), ReceivedAt: t0.Add(time.Millisecond),
 		Disks: []quarantine.DiskRef{{Name: "uuid", Prefix: true}, {Pool: "vms", Namespace: "ns", Name: "uuid_disk", Role: "root", Required: true}},
 	}
