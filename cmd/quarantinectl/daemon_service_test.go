@@ -127,3 +127,32 @@ func doctorFindings() []quarantine.Finding {
 		{Severity: quarantine.SeverityWarn, Subject: "ceph keys", Problem: "not checked: no audit key is configured", Hint: "ceph auth ls -f json | quarantinectl doctor --ceph-auth -"},
 	}
 }
+
+// coverageOf: prod lost one disk of four and misses another, dev is whole, and
+// bare has no API.
+func coverageOf(cloud string) ([]quarantine.Coverage, error) {
+	prod := quarantine.Coverage{
+		Cloud: "prod", From: at("2026-11-19T08:00:00Z"), To: at("2026-11-20T08:00:00Z"), Deletions: 4, Captured: 2, Lost: 1, Missed: 1, Unexplained: 1,
+		OrphansAt: at("2026-11-20T07:50:00Z"),
+		Verdicts: []quarantine.Verdict{
+			{Verdict: quarantine.VerdictMissed, Image: "volume-1", Pool: "volumes", At: at("2026-11-20T07:00:00Z"), Reason: "it was live at 2026-11-20T07:00:00Z, and was removed without going through the trash"},
+			{Verdict: quarantine.VerdictLost, Image: "7e4d3a52_disk", Pool: "vms", At: at("2026-11-20T06:00:00Z"), Kind: quarantine.KindDelete, ResourceName: "web-\x1b[31m1", Reason: "it never arrived"},
+			{Verdict: quarantine.VerdictUnexplained, Image: "tmp", Pool: "vms", At: at("2026-11-20T05:00:00Z"), Reason: "no event and no cloud tells whose it was"},
+		},
+	}
+	dev := quarantine.Coverage{Cloud: "dev", From: prod.From, To: prod.To, Deletions: 99999, Captured: 99999, Verdicts: []quarantine.Verdict{}}
+	switch cloud {
+	case "":
+		return []quarantine.Coverage{dev, prod}, nil
+	case "prod":
+		return []quarantine.Coverage{prod}, nil
+	case "dev":
+		return []quarantine.Coverage{dev}, nil
+	case "almost":
+		dev.Missed = 1
+		return []quarantine.Coverage{dev}, nil
+	case "none":
+		return []quarantine.Coverage{}, nil
+	}
+	return nil, fmt.Errorf("cloud %q with an API: %w", cloud, quarantine.ErrNotFound)
+}

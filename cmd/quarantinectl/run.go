@@ -16,7 +16,7 @@ import (
 func runCommand(a *app) *cobra.Command {
 	var r wire.JobRequest
 	cmd := &cobra.Command{
-		Use:   "run collect|reconcile|guard",
+		Use:   "run collect|reconcile|clouds|guard",
 		Short: "Run a job of the daemon now",
 		Long: `Run a job of the daemon now, and show what it did; with --dry-run, what it would
 do.
@@ -24,6 +24,7 @@ do.
   collect    marks disks whose time is over, and frees the space of marked ones
              whose grace period is over
   reconcile  compares the trash with the catalog and finishes what is half-done
+  clouds     asks the clouds' own APIs for what their events did not say
   guard      checks the guard of every pool with a canary
 
 Nothing to do, or acts that failed, are exit status 5. A job that stopped before

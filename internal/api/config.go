@@ -37,6 +37,7 @@ type Config struct {
 	Jobs     Jobs
 	Doctor   Doctor
 	Policy   Explainer
+	Coverage Coverage
 	Rebuild  func(ctx context.Context, actor string) (quarantine.Report, error)
 	Status   func(ctx context.Context) (wire.Status, error)
 	// Ready returns why the service cannot do its work just now; empty: it can.
@@ -141,4 +142,12 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
+}
+
+// Coverage compares what a cloud deleted with what is in quarantine:
+// *quarantine.Inquirer.
+type Coverage interface {
+	// Clouds names the clouds that can be asked.
+	Clouds() []string
+	Coverage(ctx context.Context, cloud string, from, to time.Time) (quarantine.Coverage, error)
 }

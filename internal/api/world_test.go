@@ -156,7 +156,7 @@ func (w *world) wire() {
 		Restorer: quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph), Exporter: quarantine.NewExporter(ledger, w.ceph),
 		Purger: quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety()),
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
-		Policy: explainer{policies, w.ceph},
+		Policy: explainer{policies, w.ceph}, Coverage: covered{},
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return reconciler.Rebuild(ctx, actor, cat)
 		},

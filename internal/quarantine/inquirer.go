@@ -60,6 +60,15 @@ func NewInquirer(rec *Recorder, r *Reconciler, cfg InquirerConfig) *Inquirer {
 	}
 }
 
+// Clouds names the clouds that can be asked.
+func (q *Inquirer) Clouds() []string {
+	names := []string{}
+	for _, c := range q.cfg.Clouds {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
 // Run completes the new Deletions as they come, until ctx ends. A cloud that
 // does not answer is asked again later; the disks are safe meanwhile, and
 // nameless.

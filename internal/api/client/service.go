@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"quarantine/internal/api/wire"
 	"quarantine/internal/quarantine"
@@ -30,6 +31,22 @@ func (c *Client) SetGuard(ctx context.Context, pool string, r wire.GuardRequest)
 // there is no such job, ErrBusy if it is running.
 func (c *Client) RunJob(ctx context.Context, job string, r wire.JobRequest) (quarantine.Report, error) {
 	return answer[quarantine.Report](ctx, c, call{method: http.MethodPost, path: "/v1/jobs/" + url.PathEscape(job), body: r, changes: !r.DryRun, long: true})
+}
+
+// Coverage compares what the clouds deleted within the period with what is in
+// quarantine; of one cloud, or where it is empty of all that the daemon can
+// ask. A zero time is the daemon's default: the last day.
+func (c *Client) Coverage(ctx context.Context, cloud string, from, to time.Time) ([]quarantine.Coverage, error) {
+	query := url.Values{}
+	if cloud != "" {
+		query.Set("cloud", cloud)
+	}
+	for name, t := range map[string]time.Time{"from": from, "to": to} {
+		if !t.IsZero() {
+			query.Set(name, t.UTC().Format(time.RFC3339))
+		}
+	}
+	return answer[[]quarantine.Coverage](ctx, c, call{method: http.MethodGet, path: "/v1/coverage", query: query, long: true})
 }
 
 // Status returns how the service is.
