@@ -36,6 +36,12 @@ func (c *Client) Start(ctx context.Context, s Spec) error {
 	return nil
 }
 
+// Run runs the program and returns when it has ended; an error if not with
+// status 0.
+func (c *Client) Run(ctx context.Context, s Spec) error {
+	return c.do(ctx, http.MethodPost, "/run", s, nil)
+}
+
 // Stop sends the program a signal, kills it if it has not ended after the
 // grace time, kills what it left of its children, and returns when it has
 // ended. One that does not run is fine.

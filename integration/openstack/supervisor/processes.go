@@ -25,8 +25,9 @@ type Spec struct {
 
 // process is a running program.
 type process struct {
-	pid  int
-	done chan struct{} // closed when it has ended
+	pid    int
+	done   chan struct{} // closed when it has ended
+	status syscall.WaitStatus
 }
 
 // processes are the programs of the lab. The supervisor is the parent of all
@@ -71,9 +72,25 @@ func (ps *processes) start(s Spec) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
 	}
-	p := &process{started.Pid, make(chan struct{})}
+	p := &process{pid: started.Pid, done: make(chan struct{})}
 	ps.byName[s.Name], ps.byPID[p.pid] = p, p
 	return p, started.Release()
+}
+
+// run runs the program to its end. Nothing of its name must run.
+func (ps *processes) run(s Spec) error {
+	if ps.find(s.Name) != nil {
+		return fmt.Errorf("run %s: it runs already", s.Name)
+	}
+	p, err := ps.start(s)
+	if err != nil {
+		return err
+	}
+	<-p.done
+	if p.status != 0 {
+		return fmt.Errorf("run %s: status %d, signal %d", s.Name, p.status.ExitStatus(), p.status.Signal())
+	}
+	return nil
 }
 
 // reap takes the exit statuses of all that has ended by now, and reports
@@ -81,8 +98,10 @@ func (ps *processes) start(s Spec) (*process, error) {
 func (ps *processes) reap() bool {
 	for {
 		ps.mu.Lock()
-		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		if p := ps.byPID[pid]; err == nil && p != nil {
+			p.status = status
 			close(p.done)
 			delete(ps.byPID, pid)
 			for name, q := range ps.byName {

@@ -116,18 +116,10 @@ func (ps *processes) removeBridges(c Config) error {
 		if !strings.HasPrefix(link.Name(), c.Bridges) {
 			continue
 		}
-		p, err := ps.start(Spec{
+		errs = append(errs, ps.run(Spec{
 			Name: "ip", Args: []string{"/usr/sbin/ip", "link", "delete", link.Name()},
 			Output: filepath.Join(c.Dir, "bridges.out"),
-		})
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		<-p.done
-		if _, err := os.Stat("/sys/class/net/" + link.Name()); err == nil {
-			errs = append(errs, fmt.Errorf("the bridge %s is still there", link.Name()))
-		}
+		}))
 	}
 	return errors.Join(errs...)
 }
@@ -144,6 +136,10 @@ func handler(ps *processes, end func()) http.Handler {
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
 		var s Spec
 		answer(w, decode(r, &s), func() error { _, err := ps.start(s); return err })
+	})
+	mux.HandleFunc("POST /run", func(w http.ResponseWriter, r *http.Request) {
+		var s Spec
+		answer(w, decode(r, &s), func() error { return ps.run(s) })
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
 		var o order

@@ -1,0 +1,205 @@
+package openstacklab
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"quarantine/integration/openstack/fakeneutron"
+)
+
+// Bridges is how the names of the lab's network bridges begin. Linux allows 15
+// bytes.
+func (s site) Bridges() string { return "brq" + s.Name + "-" }
+
+// bringUp makes the lab. What does not wait for each other runs side by side;
+// the time goes into starting some thirty Python programs.
+func (l *Lab) bringUp(ctx context.Context, o Options) error {
+	name := make([]byte, 3)
+	rand.Read(name) // never fails
+	l.site = site{
+		Dir: l.Dir, Keep: o.Keep, Name: hex.EncodeToString(name), CephDir: o.Ceph.Dir, CephFSID: o.Ceph.FSID, SecretUUID: newUUID(),
+	}
+	l.site.CephUser = "openstack-" + l.site.Name
+	var err error
+	if l.site.CephMon, err = cephMon(o.Ceph.Conf); err != nil {
+		return err
+	}
+	var marks []*os.File
+	if l.site.Ports, marks, err = reservePorts(); err != nil {
+		return err
+	}
+	err = errors.Join(l.directories(), l.save(ctx, o, marks))
+	closeAll(marks) // the supervisor has its own
+	if err != nil {
+		return err
+	}
+	return perform(ctx, l.log, l.tasks(o))
+}
+
+// save brings the lab to where it can be stopped from anywhere.
+func (l *Lab) save(ctx context.Context, o Options, marks []*os.File) error {
+	if err := l.program(ctx); err != nil {
+		return err
+	}
+	if err := l.site.save(); err != nil {
+		return err
+	}
+	return l.launch(ctx, o, marks)
+}
+
+func (l *Lab) tasks(o Options) []task {
+	start := func(name string, after ...string) task {
+		return task{name, after, func(ctx context.Context) error { return l.StartService(ctx, name) }}
+	}
+	sync := func(project string, args ...string) task {
+		return task{project + "-db", []string{"mariadb", "configuration"}, func(ctx context.Context) error {
+			return l.inside(ctx, project+"-db", args...)
+		}}
+	}
+	return []task{
+		{"ceph", nil, func(ctx context.Context) error { return l.cephSide(ctx, !o.Unguarded) }},
+		{"configuration", []string{"ceph"}, l.configuration},
+		{"mariadb", nil, func(ctx context.Context) error {
+			if err := l.site.write("databases.sql", l.path("etc/databases.sql")); err != nil {
+				return err
+			}
+			err := l.inside(ctx, "mariadb-install", "/usr/bin/mariadb-install-db", "--no-defaults", "--user=root", "--datadir="+l.path("var/mysql"), "--skip-test-db")
+			if err != nil {
+				return err
+			}
+			return l.StartService(ctx, "mariadb")
+		}},
+		start("epmd"), start("rabbitmq", "epmd", "configuration"), start("libvirtd", "configuration"), start("neutron", "configuration"),
+		{"secret", []string{"libvirtd", "ceph"}, l.secret},
+		sync("keystone", "/bin/sh", "-ec", fmt.Sprintf(`
+			m="keystone-manage --config-file $1"; u=http://127.0.0.1:%d/v3; $m db_sync
+			$m bootstrap --bootstrap-password %s --bootstrap-region-id %s --bootstrap-public-url $u --bootstrap-internal-url $u --bootstrap-admin-url $u`,
+			l.site.Ports.Identity, password, region), "sh", l.config("keystone")),
+		sync("placement", "/usr/bin/placement-manage", "--config-file", l.config("placement"), "db", "sync"),
+		sync("glance", "/usr/bin/glance-manage", "--config-file", l.config("glance"), "db_sync"),
+		sync("cinder", append([]string{"/usr/bin/cinder-manage"}, append(l.configs("cinder"), "db", "sync")...)...),
+		sync("nova-api", append([]string{"/usr/bin/nova-manage"}, append(l.configs("nova"), "api_db", "sync")...)...),
+		sync("nova", append([]string{"/usr/bin/nova-manage"}, append(l.configs("nova"), "db", "sync", "--local_cell")...)...),
+		{"cells", []string{"nova-db", "nova-api-db"}, l.cells},
+		start("keystone", "keystone-db"),
+		{"identity", []string{"keystone"}, l.identity},
+		start("placement", "placement-db"),
+		start("glance-api", "glance-db", "rabbitmq"),
+		start("nova-conductor", "cells", "rabbitmq", "identity", "placement"),
+		start("nova-scheduler", "cells", "rabbitmq", "identity", "placement"),
+		start("nova-api", "cells", "rabbitmq"),
+		start("nova-compute", "cells", "rabbitmq", "identity", "placement", "secret"),
+		start("cinder-api", "cinder-db", "rabbitmq"),
+		start("cinder-scheduler", "cinder-db", "rabbitmq"),
+		start("cinder-volume", "cinder-db", "rabbitmq"),
+		{"images", []string{"identity", "glance-api"}, l.images},
+		{"flavors", []string{"identity", "nova-api"}, l.flavors},
+	}
+}
+
+// directories makes those that programs expect, and the keys of Keystone's
+// tokens.
+func (l *Lab) directories() error {
+	for _, d := range []string{
+		"run", "log", "tmp", "home", "ceph", "etc/placement", "var/mysql", "var/rabbit", "var/rabbit-config", "var/nova/instances",
+		"var/cinder/volumes", "var/cinder/coord", "var/cinder/conversion", "var/glance/staging", "var/glance/work", "var/locks",
+		"var/keystone/fernet", "var/keystone/credential",
+	} {
+		if err := os.MkdirAll(l.path(d), 0o700); err != nil {
+			return fmt.Errorf("make the lab's directories: %w", err)
+		}
+	}
+	// Similar to: keystone-manage fernet_setup, credential_setup.
+	for _, repository := range []string{"fernet", "credential"} {
+		for _, number := range []string{"0", "1"} {
+			key := make([]byte, 32)
+			rand.Read(key) // never fails
+			file := filepath.Join(l.path("var/keystone"), repository, number)
+			if err := os.WriteFile(file, []byte(base64.URLEncoding.EncodeToString(key)), 0o600); err != nil {
+				return fmt.Errorf("make keystone's keys: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// configuration writes the files of all programs.
+func (l *Lab) configuration(context.Context) error {
+	if err := l.site.save(); err != nil { // with the pools' names
+		return err
+	}
+	for name, file := range map[string]string{
+		"keystone.conf": l.config("keystone"), "placement.conf": l.config("placement"), "glance-api.conf": l.config("glance"),
+		"cinder.conf": l.config("cinder"), "nova.conf": l.config("nova"), "rabbitmq.conf": l.path("etc/rabbitmq.conf"),
+		"libvirtd.conf": l.path("etc/libvirtd.conf"), "qemu.conf": l.path("over/etc/libvirt/qemu.conf"), "secret.xml": l.path("etc/secret.xml"),
+		"ceph.conf": l.path("ceph/ceph.conf"),
+	} {
+		if err := l.site.write(name, file); err != nil {
+			return err
+		}
+	}
+	// QEMU and os-brick look there when no file is named.
+	if err := l.site.write("ceph.conf", l.path("over/etc/ceph/ceph.conf")); err != nil {
+		return err
+	}
+	files := map[string]string{l.path("etc/rabbitmq-plugins"): "[].\n"}
+	for project := range readers {
+		files[l.override(project)] = "[DEFAULT]\n"
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("write the lab's configuration: %w", err)
+		}
+	}
+	return fakeneutron.New(l.networksFile(), l.site.Bridges()).Save()
+}
+
+func (l *Lab) networksFile() string { return l.path("var/networks.json") }
+
+// secret gives libvirt the cloud's key.
+func (l *Lab) secret(ctx context.Context) error {
+	if _, err := l.Virsh(ctx, "secret-define", l.path("etc/secret.xml")); err != nil {
+		return err
+	}
+	key, err := l.cephKey()
+	if err != nil {
+		return err
+	}
+	_, err = l.Virsh(ctx, "secret-set-value", l.site.SecretUUID, key)
+	return err
+}
+
+// cells makes Nova's two cells by hand, for five calls of nova-manage: cell0,
+// where servers are that no host took, has the schema of the other. The only
+// host is in the other.
+func (l *Lab) cells(ctx context.Context) error {
+	dump, err := l.run(ctx, "", "mariadb-dump", append(l.dumpArgs(), "nova")...)
+	if err != nil {
+		return err
+	}
+	statements := fmt.Sprintf(`INSERT INTO nova_api.cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled) VALUES
+		(NOW(), '00000000-0000-0000-0000-000000000000', 'cell0', 'none:///', '%s', 0), (NOW(), '%s', 'cell1', '%s', '%s', 0);
+		INSERT INTO nova_api.host_mappings (created_at, cell_id, host) SELECT NOW(), id, '%s' FROM nova_api.cell_mappings WHERE name='cell1';
+		USE nova_cell0;
+		`, l.site.DB("nova_cell0"), newUUID(), l.site.Rabbit(), l.site.DB("nova"), node)
+	_, err = l.sql(ctx, statements+dump)
+	return err
+}
+
+// dumpArgs are sqlArgs without what only the client knows.
+func (l *Lab) dumpArgs() []string {
+	var args []string
+	for _, a := range l.sqlArgs() {
+		if !strings.HasPrefix(a, "-N") {
+			args = append(args, a)
+		}
+	}
+	return args
+}
