@@ -30,6 +30,7 @@ type service struct {
 	fail    func(quarantine.Deletion) error // may be nil
 	results map[string]int
 	ups     []bool
+	backlog []int
 	log     bytes.Buffer
 }
 
@@ -119,6 +120,20 @@ func (s *service) Connected(up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ups = append(s.ups, up)
+}
+
+// Backlog implements openstack.ConsumerObserver.
+func (s *service) Backlog(messages int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backlog = append(s.backlog, messages)
+}
+
+// backlogs are what Backlog was told so far.
+func (s *service) backlogs() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.backlog)
 }
 
 // states are what Connected was told so far.

@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -39,7 +40,14 @@ type ConsumerConfig struct {
 	// QueueType is classic (default) or quorum. A queue that is there already
 	// is used whatever its type.
 	QueueType string
-	// Prefetch is how many messages are worked on at once; default 64.
+	// DeliveryLimit is how often a quorum queue delivers a message again before
+	// it gives it to the dead-letter queue: one that brings the service down
+	// each time must not do so for ever. Default 200. A message is not given
+	// back while Record fails, so a catalog that is away costs no deliveries
+	// but those after RabbitMQ's consumer_timeout, one in 30 minutes; 200 are
+	// four days. A classic queue has no such limit.
+	DeliveryLimit int
+	// Prefetch is how many messages are worked on at once; default 256.
 	Prefetch int
 	// TLS is for amqps:// URLs; nil checks the brokers against the system's
 	// certificates.
@@ -48,6 +56,9 @@ type ConsumerConfig struct {
 	// services' exchanges are not durable, and whoever deletes one takes the
 	// bindings with it, without a word to the consumer. Default one minute.
 	Rebind time.Duration
+	// Sample is how often the messages that wait in the queue are counted, for
+	// the Observer; default 15 seconds.
+	Sample time.Duration
 	// Record commits Deletions. A message is acknowledged only when it returned
 	// nil. An error that wraps quarantine.ErrInvalid sends the message to the
 	// dead-letter queue; after any other it is called again.
@@ -64,8 +75,13 @@ type ConsumerObserver interface {
 	// Received tells what became of a message: "recorded", "ignored" (it
 	// reports no deletion) or "invalid" (dead-lettered); and "failed" for each
 	// call of Record in vain. lag is the time from the event to the record, by
-	// the clocks of the cloud and of this host; zero unless recorded.
+	// the clocks of the cloud and of this host; zero unless recorded: for the
+	// time of a message that is ignored all of it would have to be read. How
+	// far behind the consumer is while nothing is deleted, Backlog tells.
 	Received(result string, lag time.Duration)
+	// Backlog tells how many messages waited in the consumer's queue, without
+	// those that are being worked on.
+	Backlog(messages int)
 	// Connected tells that messages flow, or flow no longer.
 	Connected(up bool)
 }
@@ -85,9 +101,11 @@ const (
 )
 
 const (
-	defaultPrefetch = 64
-	defaultRebind   = time.Minute
-	maxPrefetch     = 65535 // AMQP has 16 bits for it
+	defaultPrefetch      = 256
+	defaultRebind        = time.Minute
+	defaultSample        = 15 * time.Second
+	defaultDeliveryLimit = 200
+	maxPrefetch          = 65535 // AMQP has 16 bits for it
 	// A lost connection is tried again after reconnectMin, then after twice
 	// that, up to reconnectMax; anew after one that held stableAfter.
 	reconnectMin = 500 * time.Millisecond
@@ -126,8 +144,10 @@ func NewConsumer(cfg ConsumerConfig) (*Consumer, error) {
 		return nil, misconfigured("no broker")
 	case cfg.Prefetch < 0 || cfg.Prefetch > maxPrefetch:
 		return nil, misconfigured("prefetch %d is not between 0 and %d", cfg.Prefetch, maxPrefetch)
-	case cfg.Rebind < 0:
-		return nil, misconfigured("rebind %s is negative", cfg.Rebind)
+	case cfg.Rebind < 0 || cfg.Sample < 0:
+		return nil, misconfigured("rebind %s or sample %s is negative", cfg.Rebind, cfg.Sample)
+	case cfg.DeliveryLimit < 0:
+		return nil, misconfigured("delivery limit %d is negative", cfg.DeliveryLimit)
 	}
 	switch cfg.QueueType {
 	case "":
@@ -139,15 +159,11 @@ func NewConsumer(cfg ConsumerConfig) (*Consumer, error) {
 	if len(cfg.Exchanges) == 0 {
 		cfg.Exchanges = []string{"nova", "openstack", "glance"}
 	}
-	if cfg.Queue == "" {
-		cfg.Queue = "quarantine." + cfg.Cloud
-	}
-	if cfg.Prefetch == 0 {
-		cfg.Prefetch = defaultPrefetch
-	}
-	if cfg.Rebind == 0 {
-		cfg.Rebind = defaultRebind
-	}
+	cfg.Queue = cmp.Or(cfg.Queue, "quarantine."+cfg.Cloud)
+	cfg.Prefetch = cmp.Or(cfg.Prefetch, defaultPrefetch)
+	cfg.Rebind = cmp.Or(cfg.Rebind, defaultRebind)
+	cfg.Sample = cmp.Or(cfg.Sample, defaultSample)
+	cfg.DeliveryLimit = cmp.Or(cfg.DeliveryLimit, defaultDeliveryLimit)
 	c := &Consumer{cfg: cfg, retry: newRetry()}
 	for i, url := range cfg.URLs {
 		uri, err := amqp.ParseURI(url)

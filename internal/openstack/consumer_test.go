@@ -29,7 +29,7 @@ func TestConsumerConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Up() || c.cfg.Queue != "quarantine.zed" || c.deadName() != "quarantine.zed.dead" || len(c.cfg.Exchanges) != 3 ||
-		c.cfg.QueueType != queueClassic || c.cfg.Prefetch != defaultPrefetch || c.brokers[0].address != "127.0.0.1:5672" {
+		c.cfg.QueueType != queueClassic || c.cfg.Prefetch != defaultPrefetch || c.cfg.DeliveryLimit != 200 || c.cfg.Sample != 15*time.Second || c.brokers[0].address != "127.0.0.1:5672" {
 		t.Errorf("defaults: %+v, brokers %+v", c.cfg, c.brokers)
 	}
 	for name, change := range map[string]func(*ConsumerConfig){
@@ -45,6 +45,8 @@ func TestConsumerConfig(t *testing.T) {
 		"TLS unused":      func(c *ConsumerConfig) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} },
 		"much prefetch":   func(c *ConsumerConfig) { c.Prefetch = 65536 },
 		"negative rebind": func(c *ConsumerConfig) { c.Rebind = -1 },
+		"negative sample": func(c *ConsumerConfig) { c.Sample = -1 },
+		"negative limit":  func(c *ConsumerConfig) { c.DeliveryLimit = -1 },
 	} {
 		cfg := good()
 		change(&cfg)

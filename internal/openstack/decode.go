@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -23,6 +22,14 @@ import (
 // says what is wrong with the message, but repeats nothing of it: messages
 // carry the callers' tokens.
 func Decode(cloud string, body []byte) ([]quarantine.Deletion, error) {
+	if ignorable(body) {
+		return nil, nil
+	}
+	return decodeWhole(cloud, body)
+}
+
+// decodeWhole is Decode for a message of any form, whatever it reports.
+func decodeWhole(cloud string, body []byte) ([]quarantine.Deletion, error) {
 	inner, err := unwrap(body)
 	if err != nil {
 		return nil, err
@@ -31,7 +38,7 @@ func Decode(cloud string, body []byte) ([]quarantine.Deletion, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, ok := actOf(event)
+	a, ok := actOf([]byte(event))
 	if !ok {
 		return nil, nil
 	}
@@ -89,10 +96,11 @@ func (a act) times(m *message) (start, end time.Time) {
 // Not among them, on purpose: failed builds, whose disks the guard catches and
 // the policy's rule for unexplained disks covers, and the deletion of volume
 // snapshots, which are not disks.
-func actOf(event string) (act, bool) {
+func actOf(event []byte) (act, bool) {
 	server := func(kind quarantine.Kind) act { return act{resource: quarantine.ResourceVM, kind: kind} }
 	var a act
-	switch strings.TrimPrefix(event, "compute.") {
+	name := bytes.TrimPrefix(event, []byte("compute."))
+	switch string(name) { // no copy is made for a switch
 	case "instance.update":
 		return act{resource: quarantine.ResourceVM, phase: phaseUpdate}, true
 	case "instance.delete.start", "instance.delete.end":
@@ -122,7 +130,7 @@ func actOf(event string) (act, bool) {
 	default:
 		return act{}, false
 	}
-	a.end = !strings.HasSuffix(event, ".start")
+	a.end = !bytes.HasSuffix(event, []byte(".start"))
 	return a, true
 }
 

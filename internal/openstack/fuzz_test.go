@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -28,7 +29,7 @@ func FuzzDecode(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			if _, ok := actOf(event); ok && !seen[event] {
+			if _, ok := actOf([]byte(event)); ok && !seen[event] {
 				seen[event] = true
 				f.Add([]byte(r.Body))
 				f.Add(inner)
@@ -98,4 +99,35 @@ func withToken(body []byte) []byte {
 		return body
 	}
 	return out
+}
+
+// FuzzIgnorable proves for any message, with any inner message in an envelope
+// too: what is ignored unread reports no deletion when it is read in full, and
+// unless it is an update it is not even broken as far as its event type.
+func FuzzIgnorable(f *testing.F) {
+	for _, scenario := range scenarios(f) {
+		for _, r := range recording(f, scenario)[:3] {
+			f.Add([]byte(r.Body))
+		}
+	}
+	f.Add([]byte(`{"event_type": "instance.update", "payload": {"new_task_state": "deleting"}}`))
+	f.Add([]byte(`{"event_typ\u0065": "instance.delete.start", "event_type": "flavor.create"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		quoted, err := json.Marshal(string(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range [][]byte{body, []byte(`{"oslo.message":` + string(quoted) + `}`), []byte(`{"oslo.message":"` + string(body) + `"}`)} {
+			if !ignorable(b) {
+				continue
+			}
+			ds, err := decodeWhole(cloudName, b)
+			if len(ds) > 0 {
+				t.Fatalf("ignored, and reports %+v: %q", ds, b)
+			}
+			if err != nil && !bytes.Contains(b, []byte("instance.update")) {
+				t.Fatalf("ignored, and %v: %q", err, b)
+			}
+		}
+	})
 }

@@ -16,31 +16,95 @@ const (
 	retryMax = 30 * time.Second
 )
 
-// handle works on one message. It is acknowledged when its Deletions are
-// recorded, rejected when it never will be, and otherwise left alone: the
-// broker delivers it again on the next connection. An acknowledgement that
-// fails, because the connection is gone, comes to the same, and the next
-// delivery changes nothing.
-func (c *Consumer) handle(work, records context.Context, d amqp.Delivery) {
-	ds, err := Decode(c.cfg.Cloud, d.Body)
+// ackDelay is how long an acknowledgement may wait for others, to be one write
+// with them.
+const ackDelay = 20 * time.Millisecond
+
+// verdict is what is to become of a message.
+type verdict int
+
+const (
+	acknowledge verdict = iota // its Deletions are recorded
+	reject                     // they never will be: to the dead-letter queue
+	leave                      // the broker delivers it again on the next connection
+)
+
+type judged struct {
+	tag uint64
+	verdict
+}
+
+// take works on the deliveries until there are no more, and answers the broker.
+// All answers are given here, and most messages are looked at here: only those
+// that may report a deletion get a goroutine. The broker sends no more than
+// Prefetch of them.
+//
+// An acknowledgement that fails, because the connection is gone, comes to the
+// same as none: the next delivery changes nothing.
+func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) {
+	w := newWindow(ch, c.cfg.Prefetch)
+	results := make(chan judged, c.cfg.Prefetch)
+	late := time.NewTimer(ackDelay)
+	late.Stop()
+	defer late.Stop()
+	for waiting, working := false, 0; deliveries != nil || working > 0; {
+		select {
+		case d, ok := <-deliveries:
+			switch {
+			case !ok:
+				deliveries = nil
+			case work.Err() != nil: // it is left to the next connection
+			default:
+				w.begin(d.DeliveryTag)
+				if ignorable(d.Body) {
+					c.received(resultIgnored, 0)
+					w.finish(d.DeliveryTag)
+					break
+				}
+				working++
+				go func() { results <- judged{d.DeliveryTag, c.judge(work, records, d)} }()
+			}
+		case r := <-results:
+			working--
+			switch r.verdict {
+			case acknowledge:
+				w.finish(r.tag)
+			case reject:
+				w.reject(r.tag)
+			}
+		case <-late.C:
+			waiting = false
+			w.flush()
+		}
+		if w.ready > 0 && !waiting {
+			waiting = true
+			late.Reset(ackDelay)
+		}
+	}
+	w.flush()
+}
+
+// judge works on one message that may report deletions.
+func (c *Consumer) judge(work, records context.Context, d amqp.Delivery) verdict {
+	ds, err := decodeWhole(c.cfg.Cloud, d.Body)
 	if err == nil && len(ds) == 0 {
-		_ = d.Ack(false)
 		c.received(resultIgnored, 0)
-		return
+		return acknowledge
 	}
 	if err == nil {
 		err = c.record(work, records, ds)
 	}
 	switch {
 	case err == nil:
-		_ = d.Ack(false)
 		c.received(resultRecorded, c.lag(ds))
+		return acknowledge
 	case errors.Is(err, quarantine.ErrInvalid):
 		c.cfg.Log.Warn("a notification cannot be used; it goes to the dead-letter queue", "queue", c.deadName(),
 			"exchange", d.Exchange, "routing_key", d.RoutingKey, "bytes", len(d.Body), "error", err)
-		_ = d.Reject(false)
 		c.received(resultInvalid, 0)
+		return reject
 	}
+	return leave
 }
 
 // record calls Record until it succeeds, or says that it never will, or work
@@ -50,12 +114,12 @@ func (c *Consumer) handle(work, records context.Context, d amqp.Delivery) {
 // one at a time finds out whether it works again.
 func (c *Consumer) record(work, records context.Context, ds []quarantine.Deletion) error {
 	err := c.cfg.Record(records, ds)
-	for !done(err) {
+	for !final(err) {
 		c.received(resultFailed, 0)
 		if !c.retry.turn(work) {
 			return err
 		}
-		if err = c.cfg.Record(records, ds); done(err) {
+		if err = c.cfg.Record(records, ds); final(err) {
 			c.retry.end(0)
 			return err
 		}
@@ -66,8 +130,8 @@ func (c *Consumer) record(work, records context.Context, ds []quarantine.Deletio
 	return err
 }
 
-// done reports whether another attempt would change nothing.
-func done(err error) bool { return err == nil || errors.Is(err, quarantine.ErrInvalid) }
+// final reports whether another attempt would change nothing.
+func final(err error) bool { return err == nil || errors.Is(err, quarantine.ErrInvalid) }
 
 // lag is the time from the event to now.
 func (c *Consumer) lag(ds []quarantine.Deletion) time.Duration {

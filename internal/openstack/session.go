@@ -81,16 +81,8 @@ func (c *Consumer) session(ctx context.Context, b broker) (up bool, err error) {
 	defer stop()
 	records, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
-	var workers sync.WaitGroup
-	for range c.cfg.Prefetch {
-		workers.Go(func() {
-			for d := range deliveries {
-				if work.Err() == nil { // else the broker gets it back when the connection ends
-					c.handle(work, records, d)
-				}
-			}
-		})
-	}
+	var intake sync.WaitGroup
+	intake.Go(func() { c.take(work, records, ch, deliveries) })
 	c.setUp(true)
 	c.cfg.Log.Info("notifications flow", "broker", b.address, "queue", c.cfg.Queue)
 	err = c.watch(ctx, conn, lost, closed, cancelled)
@@ -102,7 +94,7 @@ func (c *Consumer) session(ctx context.Context, b broker) (up bool, err error) {
 	if cerr := ch.Cancel(consumerTag, false); cerr != nil && err == nil && ctx.Err() == nil {
 		err = fmt.Errorf("cancel the consumer: %w", cerr)
 	}
-	workers.Wait()
+	intake.Wait()
 	return true, err
 }
 
@@ -110,6 +102,12 @@ func (c *Consumer) session(ctx context.Context, b broker) (up bool, err error) {
 func (c *Consumer) watch(ctx context.Context, conn *connection, lost, closed <-chan *amqp.Error, cancelled <-chan string) error {
 	rebind := time.NewTicker(c.cfg.Rebind)
 	defer rebind.Stop()
+	sample := time.NewTicker(c.cfg.Sample)
+	defer sample.Stop()
+	inTime := func(f func(*amqp.Connection) error) error {
+		defer time.AfterFunc(heartbeat, func() { conn.socket.Close() }).Stop()
+		return f(conn.Connection)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,9 +119,11 @@ func (c *Consumer) watch(ctx context.Context, conn *connection, lost, closed <-c
 		case <-cancelled:
 			return errCancelled
 		case <-rebind.C:
-			limit := time.AfterFunc(heartbeat, func() { conn.socket.Close() })
-			err := c.bind(conn.Connection)
-			if limit.Stop(); err != nil {
+			if err := inTime(c.bind); err != nil {
+				return err
+			}
+		case <-sample.C:
+			if err := inTime(c.sample); err != nil {
 				return err
 			}
 		}

@@ -32,7 +32,11 @@ func (c *Consumer) declare(conn *amqp.Connection) error {
 	if err != nil {
 		return fmt.Errorf("bind queue %s: %w", dead, err)
 	}
-	if err := c.declareQueue(conn, c.cfg.Queue, amqp.Table{"x-queue-type": c.cfg.QueueType, "x-dead-letter-exchange": dead}); err != nil {
+	args := amqp.Table{"x-queue-type": c.cfg.QueueType, "x-dead-letter-exchange": dead}
+	if c.cfg.QueueType == queueQuorum {
+		args["x-delivery-limit"] = int64(c.cfg.DeliveryLimit)
+	}
+	if err := c.declareQueue(conn, c.cfg.Queue, args); err != nil {
 		return err
 	}
 	return c.bind(conn)
