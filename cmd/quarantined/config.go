@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -100,22 +101,47 @@ type poolConfig struct {
 type cloudConfig struct {
 	Name string `yaml:"name"`
 	Type string `yaml:"type"` // openstack, opennebula or generic
-	// Notifications is the message bus of an OpenStack cloud.
-	Notifications *notificationsConfig `yaml:"notifications"`
+	// Notifications are the message buses of an OpenStack cloud: one, or a list
+	// where cells have brokers or virtual hosts of their own.
+	Notifications notificationsList `yaml:"notifications"`
+}
+
+// notificationsList is written as a list or, where there is one only, as that.
+type notificationsList []notificationsConfig
+
+func (l *notificationsList) UnmarshalYAML(unmarshal func(any) error) error {
+	var form any
+	if err := unmarshal(&form); err != nil {
+		return err
+	}
+	if _, ok := form.([]any); ok {
+		var several []notificationsConfig
+		err := unmarshal(&several)
+		*l = several
+		return err
+	}
+	*l = make(notificationsList, 1)
+	return unmarshal(&(*l)[0])
 }
 
 type notificationsConfig struct {
+	// Name tells the buses of one cloud apart, in status, metrics and log;
+	// default is its number in the list, from 1.
+	Name string   `yaml:"name"`
 	URLs []string `yaml:"urls"`
 	// URLFile holds one amqp(s):// URL a line, so that passwords stay out of
 	// this file.
-	URLFile    string   `yaml:"url_file"`
-	Exchanges  []string `yaml:"exchanges"` // default nova, openstack, glance
-	Queue      string   `yaml:"queue"`
-	QueueType  string   `yaml:"queue_type"` // classic (default) or quorum
-	Prefetch   int      `yaml:"prefetch"`
-	CACert     string   `yaml:"ca_cert"`
-	ClientCert string   `yaml:"client_cert"`
-	ClientKey  string   `yaml:"client_key"`
+	URLFile   string   `yaml:"url_file"`
+	Exchanges []string `yaml:"exchanges"` // default nova, openstack, glance
+	Queue     string   `yaml:"queue"`
+	QueueType string   `yaml:"queue_type"` // classic (default) or quorum
+	// DeliveryLimit is how often a quorum queue delivers a message before it is
+	// a dead letter, default 200.
+	DeliveryLimit int    `yaml:"delivery_limit"`
+	Prefetch      int    `yaml:"prefetch"` // default 256
+	CACert        string `yaml:"ca_cert"`
+	ClientCert    string `yaml:"client_cert"`
+	ClientKey     string `yaml:"client_key"`
 }
 
 type captureConfig struct {
@@ -214,6 +240,11 @@ func (c *config) defaults() {
 	or(&c.Guard.Schedule, "*/5 * * * *")
 	or(&c.Log.Level, "info")
 	or(&c.Log.Format, "text")
+	for _, cloud := range c.Clouds {
+		for i := range cloud.Notifications {
+			or(&cloud.Notifications[i].Name, strconv.Itoa(i+1))
+		}
+	}
 	for i := range c.Clusters {
 		cl := &c.Clusters[i]
 		or(&cl.Name, "ceph")
@@ -242,7 +273,14 @@ func (c *config) validate() error {
 		default:
 			bad("cloud %s: type %q is not openstack, opennebula or generic", cloud.Name, cloud.Type)
 		}
-		if cloud.Notifications != nil && cloud.Type != quarantine.CloudOpenStack {
+		buses := map[string]bool{}
+		for _, n := range cloud.Notifications {
+			if buses[n.Name] {
+				bad("cloud %s: notifications: the name %q is there twice", cloud.Name, n.Name)
+			}
+			buses[n.Name] = true
+		}
+		if len(cloud.Notifications) > 0 && cloud.Type != quarantine.CloudOpenStack {
 			bad("cloud %s: notifications are for openstack only", cloud.Name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,9 @@ func TestConfigMistakes(t *testing.T) {
 		"unknown cloud":        {"cloud: os}", "cloud: other}", `"other"`},
 		"unknown cloud type":   {"type: openstack", "type: vmware", `"vmware"`},
 		"bus of another type":  {"type: openstack", "type: generic, notifications: {urls: [x]}", "openstack only"},
+		"bus twice":            {"type: openstack", "type: openstack, notifications: [{urls: [x]}, {urls: [y], name: \"1\"}]", "twice"},
+		"unknown key of a bus": {"type: openstack", "type: openstack, notifications: {url: x}", "url"},
+		"unknown key in list":  {"type: openstack", "type: openstack, notifications: [{urls: [x], que: y}]", "que"},
 		"bad duration":         {"policies:", "collect: {grace: fortnight}\npolicies:", "fortnight"},
 		"negative limit":       {"policies:", "collect: {max_disks: -1}\npolicies:", "at least 1"},
 		"bad schedule":         {"policies:", "guard: {schedule: sometimes}\npolicies:", "guard.schedule"},
@@ -69,6 +73,28 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	if p := cl.pools()[0]; !p.Guarded || p.Protect != cl.Protect.Duration || p.Cloud != "os" {
 		t.Errorf("pool: %+v", p)
+	}
+}
+
+// A cloud has one message bus, or a list of them with names.
+func TestConfigBuses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"{urls: [amqp://a/]}":                                {"1"},
+		"[{urls: [amqp://a/]}]":                              {"1"},
+		"[{urls: [amqp://a/]}, {urls: [x, y], name: cell2}]": {"1", "cell2"},
+	} {
+		c, err := loadConfig(configFile(t, strings.Replace(goodConfig, "type: openstack", "type: openstack, notifications: "+text, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, n := range c.Clouds[0].Notifications {
+			names = append(names, n.Name)
+		}
+		if !slices.Equal(names, want) || c.Clouds[0].Notifications[0].URLs[0] != "amqp://a/" {
+			t.Errorf("%s: %+v", text, c.Clouds[0].Notifications)
+		}
 	}
 }
 

@@ -13,24 +13,27 @@ import (
 	"quarantine/internal/openstack"
 )
 
-// bus is a connection to a cloud's message bus.
+// bus is a connection to one of a cloud's message buses.
 type bus struct {
-	cloud    string
+	name     string // the cloud's, and the bus's where it has several
 	consumer *openstack.Consumer
 }
 
-// wireBuses makes a consumer for each cloud that has a message bus.
+// wireBuses makes a consumer for each message bus of each cloud.
 func (d *daemon) wireBuses(m *metrics.Metrics) error {
 	for _, cloud := range d.cfg.Clouds {
-		if cloud.Notifications == nil {
-			continue
+		for _, n := range cloud.Notifications {
+			name := cloud.Name
+			if len(cloud.Notifications) > 1 {
+				name += "/" + n.Name
+			}
+			c, err := d.newBus(cloud.Name, &n, m)
+			if err != nil {
+				return fmt.Errorf("notifications of cloud %s: %w", name, err)
+			}
+			d.buses = append(d.buses, bus{name, c})
+			d.components = append(d.components, component{name: "notifications of " + name, intake: true, run: c.Run})
 		}
-		c, err := d.newBus(cloud.Name, cloud.Notifications, m)
-		if err != nil {
-			return fmt.Errorf("notifications of cloud %s: %w", cloud.Name, err)
-		}
-		d.buses = append(d.buses, bus{cloud.Name, c})
-		d.components = append(d.components, component{name: "notifications of " + cloud.Name, intake: true, run: c.Run})
 	}
 	return nil
 }
@@ -45,28 +48,30 @@ func (d *daemon) newBus(cloud string, n *notificationsConfig, m *metrics.Metrics
 		return nil, err
 	}
 	return openstack.NewConsumer(openstack.ConsumerConfig{
-		Cloud: cloud, URLs: urls, Exchanges: n.Exchanges, Queue: n.Queue, QueueType: n.QueueType, Prefetch: n.Prefetch,
-		TLS: tlsConfig, Record: d.services.recorder.Record, Log: d.log.With("component", "notifications", "cloud", cloud),
-		Clock: d.clock, Observer: busObserver{cloud, m},
+		Cloud: cloud, URLs: urls, Exchanges: n.Exchanges, Queue: n.Queue, QueueType: n.QueueType, DeliveryLimit: n.DeliveryLimit, Prefetch: n.Prefetch,
+		TLS: tlsConfig, Record: d.services.recorder.Record, Log: d.log.With("component", "notifications", "cloud", cloud, "bus", n.Name),
+		Clock: d.clock, Observer: busObserver{cloud, n.Name, m},
 	})
 }
 
-// busObserver adds the cloud's name to what a consumer tells.
+// busObserver adds the names of cloud and bus to what a consumer tells.
 type busObserver struct {
-	cloud string
-	m     *metrics.Metrics
+	cloud, bus string
+	m          *metrics.Metrics
 }
 
 func (o busObserver) Received(result string, lag time.Duration) {
 	o.m.Notification(o.cloud, result, lag)
 }
 
-func (o busObserver) Connected(up bool) { o.m.BusConnected(o.cloud, up) }
+func (o busObserver) Connected(up bool) { o.m.BusConnected(o.cloud, o.bus, up) }
+
+func (o busObserver) Backlog(messages int) { o.m.BusBacklog(o.cloud, o.bus, messages) }
 
 func (d *daemon) busStates() map[string]bool {
 	states := map[string]bool{}
 	for _, b := range d.buses {
-		states[b.cloud] = b.consumer.Up()
+		states[b.name] = b.consumer.Up()
 	}
 	return states
 }

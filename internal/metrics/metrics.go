@@ -44,6 +44,7 @@ type Metrics struct {
 	notifications   *prometheus.CounterVec
 	notificationLag *prometheus.HistogramVec
 	busConnected    *prometheus.GaugeVec
+	busBacklog      *prometheus.GaugeVec
 	scrapeErrors    prometheus.Counter
 
 	mu     sync.Mutex
@@ -71,12 +72,13 @@ func New(cfg Config) *Metrics {
 		requestTime:     prometheus.NewHistogramVec(histogram("http_request_duration_seconds", "How long HTTP requests took.", requestBuckets()), []string{"route"}),
 		notifications:   counters("notifications_total", "Messages of clouds, by what came of them.", "cloud", "result"),
 		notificationLag: prometheus.NewHistogramVec(histogram("notification_lag_seconds", "From the sending of a cloud's message to its arrival here.", lagBuckets()), []string{"cloud"}),
-		busConnected:    gauges("bus_connected", "1 if the cloud's message bus is connected, else 0.", "cloud"),
+		busConnected:    gauges("bus_connected", "1 if the cloud's message bus is connected, else 0.", "cloud", "bus"),
+		busBacklog:      gauges("bus_backlog_messages", "Messages that waited in the service's queue at the last look.", "cloud", "bus"),
 		scrapeErrors:    prometheus.NewCounter(prometheus.CounterOpts(opts("scrape_errors_total", "Scrapes that could not read the catalog and left its gauges out."))),
 	}
 	m.registry.MustRegister(
 		m.transitions, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
-		m.notifications, m.notificationLag, m.busConnected,
+		m.notifications, m.notificationLag, m.busConnected, m.busBacklog,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -196,9 +198,14 @@ func (m *Metrics) Notification(cloud, result string, lag time.Duration) {
 	}
 }
 
-// BusConnected notes whether a cloud's message bus is connected.
-func (m *Metrics) BusConnected(cloud string, up bool) {
-	m.busConnected.WithLabelValues(cloud).Set(number(up))
+// BusConnected notes whether one of a cloud's message buses is connected.
+func (m *Metrics) BusConnected(cloud, bus string, up bool) {
+	m.busConnected.WithLabelValues(cloud, bus).Set(number(up))
+}
+
+// BusBacklog notes how many messages wait in the service's queue.
+func (m *Metrics) BusBacklog(cloud, bus string, messages int) {
+	m.busBacklog.WithLabelValues(cloud, bus).Set(float64(messages))
 }
 
 func number(b bool) float64 {

@@ -190,9 +190,10 @@ func TestCounters(t *testing.T) {
 	m.Notification("os", "recorded", 4*time.Second)
 	m.Notification("os", "ignored", 0)
 	m.Notification("os", "ignored", -time.Second)
-	m.BusConnected("os", true)
-	m.BusConnected("os2", true)
-	m.BusConnected("os2", false)
+	m.BusConnected("os", "1", true)
+	m.BusBacklog("os", "1", 7)
+	m.BusConnected("os", "cell2", true)
+	m.BusConnected("os", "cell2", false)
 	got := scrape(t, m)
 	want(t, got, map[string]float64{
 		`quarantine_transitions_total{from="new",to="pending"}`:                                  1,
@@ -215,8 +216,9 @@ func TestCounters(t *testing.T) {
 		`quarantine_notifications_total{cloud="os",result="ignored"}`:                            2,
 		`quarantine_notification_lag_seconds_count{cloud="os"}`:                                  2,
 		`quarantine_notification_lag_seconds_sum{cloud="os"}`:                                    4,
-		`quarantine_bus_connected{cloud="os"}`:                                                   1,
-		`quarantine_bus_connected{cloud="os2"}`:                                                  0,
+		`quarantine_bus_connected{bus="1",cloud="os"}`:                                           1,
+		`quarantine_bus_connected{bus="cell2",cloud="os"}`:                                       0,
+		`quarantine_bus_backlog_messages{bus="1",cloud="os"}`:                                    7,
 	})
 	absent(t, got, `quarantine_job_last_success_timestamp_seconds{job="collect"}`)
 	for name := range got {
@@ -236,7 +238,8 @@ func TestNames(t *testing.T) {
 	m.JobFinished(quarantine.LastRun{Job: "guard", LastSuccess: time.Unix(1, 0)})
 	m.Requested("r", 200, 0)
 	m.Notification("os", "recorded", time.Second)
-	m.BusConnected("os", true)
+	m.BusConnected("os", "1", true)
+	m.BusBacklog("os", "1", 7)
 	names := map[string]bool{}
 	for series := range scrape(t, m) {
 		name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
@@ -252,7 +255,7 @@ func TestNames(t *testing.T) {
 		names[name+"{"+strings.Join(keys, ",")+"}"] = true
 	}
 	expected := []string{
-		"quarantine_bus_connected{cloud}", "quarantine_bytes{pool,state}", "quarantine_canary_age_seconds{pool}", "quarantine_capture_lag_seconds{}",
+		"quarantine_bus_backlog_messages{bus,cloud}", "quarantine_bus_connected{bus,cloud}", "quarantine_bytes{pool,state}", "quarantine_canary_age_seconds{pool}", "quarantine_capture_lag_seconds{}",
 		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_guard_ok{pool}",
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
