@@ -40,6 +40,31 @@ func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src strin
 	})
 }
 
+// ProtectSnapshot takes a snapshot and protects it; one that is there, and one
+// that is protected, is success. Similar to: rbd snap create --image-id ID
+// --snap NAME; rbd snap protect --image-id ID --snap NAME.
+func (r *Registry) ProtectSnapshot(ctx context.Context, key quarantine.Key, name string) error {
+	c, io, err := r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "protect a snapshot of image "+key.String(), func() (err error) {
+		img, err := openByID(io, key.ImageID, rbd.OpenImageById)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, img.Close()) }()
+		if _, err := img.CreateSnapshot(name); err != nil && errnoOf(err) != syscall.EEXIST {
+			return err
+		}
+		snap := img.GetSnapshot(name)
+		if protected, err := snap.IsProtected(); err != nil || protected {
+			return err
+		}
+		return snap.Protect()
+	})
+}
+
 // Flatten copies the parent's blocks. Similar to: rbd flatten.
 func (r *Registry) Flatten(ctx context.Context, pool quarantine.PoolRef, name string, progress quarantine.Progress) error {
 	c, io, err := r.pool(ctx, pool)

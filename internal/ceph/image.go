@@ -139,8 +139,13 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 	if err != nil {
 		return info, err
 	}
-	if info.Record, err = readRecord(img); err != nil {
+	if info.Record, err = readMetadata(img, quarantine.RecordKey); err != nil {
 		return info, err
+	}
+	if info.Record != nil {
+		if info.Mark, err = readMetadata(img, quarantine.RestoreMarkKey); err != nil {
+			return info, err
+		}
 	}
 	info.SizeBytes = int64(size)
 	if i := slices.IndexFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot }); i >= 0 {
@@ -153,16 +158,16 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 	return info, nil
 }
 
-// readRecord is nil if the image has none.
-func readRecord(img *rbd.Image) ([]byte, error) {
-	record, err := img.GetMetadata(quarantine.RecordKey)
+// readMetadata is nil if the image has no such key.
+func readMetadata(img *rbd.Image, key string) ([]byte, error) {
+	value, err := img.GetMetadata(key)
 	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return []byte(record), nil
+	return []byte(value), nil
 }
 
 // HasImage looks for the image's header; ErrNotFound if the pool is gone.
@@ -187,6 +192,13 @@ func (o *openImage) Info() quarantine.ImageInfo { return o.info }
 func (o *openImage) WriteRecord(ctx context.Context, record []byte) error {
 	return o.do(ctx, "write the record of", func() error {
 		return o.img.SetMetadata(quarantine.RecordKey, string(record))
+	})
+}
+
+// WriteMark sets the restore's mark. Similar to: rbd image-meta set.
+func (o *openImage) WriteMark(ctx context.Context, mark []byte) error {
+	return o.do(ctx, "write the restore's mark of", func() error {
+		return o.img.SetMetadata(quarantine.RestoreMarkKey, string(mark))
 	})
 }
 

@@ -27,6 +27,8 @@ var (
 	_ quarantine.Reader   = (*Registry)(nil)
 	_ quarantine.Guard    = (*Registry)(nil)
 	_ quarantine.Clusters = (*Registry)(nil)
+
+	_ quarantine.Snapshotter = (*Registry)(nil)
 )
 
 // NewRegistry takes connected clusters. Two of one fsid are an error: the same

@@ -64,7 +64,7 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 	for _, w := range watchers {
 		in.Dependents = append(in.Dependents, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
 	}
-	in.Record, err = readRecord(img)
+	in.Record, err = readMetadata(img, quarantine.RecordKey)
 	return in, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -95,6 +94,9 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 	if d.State == Purged {
 		return d, fmt.Errorf("adopt %s: %w: the catalog says that this image id was purged at %s", e.Key, ErrConflict, d.PurgedAt)
 	}
+	if !known && leftover(e, info.Mark) {
+		return d, fmt.Errorf("adopt %s: %w: it is what a restore left behind, and the next collect run removes it", e.Key, ErrBusy)
+	}
 	if !known {
 		d, err = a.imported(ctx, id, e, info)
 		switch {
@@ -113,16 +115,16 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 
 // secondLife reports whether the entry is not the one that the disk came with:
 // somebody took the image out of the trash, used it, and it was deleted again.
-// Entries that this service made bear the reserved name.
+// Entries that this service made bear names of its own.
 func secondLife(d *Disk, e TrashEntry) bool {
-	return !strings.HasPrefix(e.Name, ReservedPrefix) && e.DeletedAt.After(d.DeletedAt.Add(ClockSkew))
+	return !ownEntry(e.Key, e.Name) && e.DeletedAt.After(d.DeletedAt.Add(ClockSkew))
 }
 
 // oldSeal reports whether the seal on the image was taken before this death: it
 // is that of an earlier stay, or somebody else's snapshot of that name, and
 // what it shows is not what the disk held when it was deleted.
 func oldSeal(info ImageInfo, e TrashEntry) bool {
-	return info.Sealed && !strings.HasPrefix(e.Name, ReservedPrefix) && info.SealedAt.Before(e.DeletedAt)
+	return info.Sealed && !ownEntry(e.Key, e.Name) && info.SealedAt.Before(e.DeletedAt)
 }
 
 func errOldSeal(key Key) error {
@@ -171,7 +173,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if old.State == Restored {
 		d.AliveSince = old.RestoredAt
 	}
-	if strings.HasPrefix(d.OriginalName, ReservedPrefix) && old.OriginalName != "" {
+	if ownEntry(d.Key, d.OriginalName) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName
 	}
 	a.ledger.history(ctx, id).keep(&d)
@@ -191,7 +193,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 // finish performs steps 2 to 5.
 func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (Disk, error) {
 	l := a.ledger
-	if !strings.HasPrefix(e.Name, ReservedPrefix) && e.DeletedAt.After(d.DeletedAt) {
+	if !ownEntry(e.Key, e.Name) && e.DeletedAt.After(d.DeletedAt) {
 		// A seizure that was finished long after it began: the entry's own time
 		// is what secondLife compares with.
 		d.DeletedAt = e.DeletedAt.UTC().Truncate(time.Second)

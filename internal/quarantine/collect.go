@@ -13,7 +13,8 @@ import (
 //  1. goes on with purges that a crash cut short,
 //  2. purges disks that an earlier pass marked and whose grace is over,
 //  3. marks disks whose time is over (expire), for a later pass,
-//  4. takes the old seals off disks that were restored in place.
+//  4. takes the old seals off disks that were restored in place,
+//  5. discards the clones that restores left behind (DiscardClone).
 //
 // The purge of a disk, and why in this order:
 //
@@ -106,7 +107,7 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	if err != nil {
 		return finish(err)
 	}
-	for _, phase := range []func(context.Context, *Report, map[Key]bool, time.Time) error{c.resume, c.purgeDue, c.expireDue, c.unsealRestored} {
+	for _, phase := range []func(context.Context, *Report, map[Key]bool, time.Time) error{c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
 		if err := ctx.Err(); err != nil {
 			return finish(err)
 		}

@@ -3,7 +3,6 @@ package quarantine
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 )
@@ -42,7 +41,7 @@ func NewIntake(a *Adopter, cfg IntakeConfig) *Intake {
 // blocks, because the one who removes the image waits for the watch.
 func (c *Intake) Offer(e TrashEntry) {
 	// This service's own moves are no news.
-	if strings.HasPrefix(e.Name, ReservedPrefix) {
+	if ownEntry(e.Key, e.Name) {
 		return
 	}
 	c.mu.Lock()

@@ -46,6 +46,9 @@ const lostPage = 500
 // account looks for each required disk of the Deletion and reports whether all
 // are accounted for.
 func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool) (bool, error) {
+	if ours, err := discarded(ctx, r.cfg.Marks, &del); err != nil || ours {
+		return ours, err
+	}
 	all := true
 	for _, ref := range del.Disks {
 		if !ref.Required {

@@ -43,6 +43,10 @@ type ImageInfo struct {
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
 	Record []byte
+	// Mark is the content of the metadata key of a restore's mark
+	// (RestoreMark); nil if there is none. It is looked for only where there is
+	// a record, which every clone of a disk has, being a copy.
+	Mark []byte
 }
 
 // Images opens images by id, in the trash or not.
@@ -65,6 +69,8 @@ type Image interface {
 	Info() ImageInfo
 	// WriteRecord sets the record. Similar to: rbd image-meta set.
 	WriteRecord(ctx context.Context, record []byte) error
+	// WriteMark sets the restore's mark. Similar to: rbd image-meta set.
+	WriteMark(ctx context.Context, mark []byte) error
 	// Seal takes the snapshot SealSnapshot; one that exists is success.
 	// Similar to: rbd snap create --image-id ID --snap quarantine.
 	Seal(ctx context.Context) error

@@ -34,6 +34,9 @@ type ReconcileConfig struct {
 	// Seen remembers the live images, so that one which somebody removed where
 	// no guard was on is missed. Nil: none is.
 	Seen SeenImages
+	// Marks tell of resources that a restore has made and deleted again, whose
+	// disks are not missed. Nil: there are none.
+	Marks Marks
 }
 
 // NewReconciler makes the Reconciler.
@@ -113,6 +116,15 @@ func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) e
 	live, err := r.images.LiveImages(ctx, ref, ReservedPrefix)
 	if err != nil {
 		return fmt.Errorf("list the reserved names of %s: %w", ref, err)
+	}
+	moving, err := r.images.LiveImages(ctx, ref, RestorePrefix)
+	if err != nil {
+		return fmt.Errorf("list the names of restores in %s: %w", ref, err)
+	}
+	for name, imageID := range moving { // of the disks themselves, not of their copies
+		if ownEntry(ref.Key(imageID), name) {
+			live[name] = imageID
+		}
 	}
 	var absent []Disk
 	for i := range rows {
@@ -276,9 +288,16 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 		if err := json.Unmarshal([]byte(d.Intent), &in); err != nil {
 			return "check", "", fmt.Errorf("disk %s: read its intent: %w: %w", d.ID, ErrInvalid, err)
 		}
-		if in.Kind == intentInPlace && name == in.Name {
+		if in.Kind == intentInPlace && name == in.Name || in.Kind == intentMove && name != in.Name {
 			_, err := finishInPlace(ctx, r.ledger, d, name, "reconciler")
 			return "finish", "its restore was cut short", err
+		}
+		if in.Kind == intentMove { // no cloud has taken it over
+			if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {
+				return "undo", "its restore was cut short", fmt.Errorf("move disk %s back to the trash: %w", d.ID, err)
+			}
+			e := TrashEntry{Key: d.Key, Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect).UTC().Truncate(time.Second)}
+			return r.settleInTrash(ctx, d, e)
 		}
 	}
 	// Somebody took it out of the trash by hand. It is not lost, and it is not

@@ -26,7 +26,7 @@ func NewRestorer(l *Ledger, trash Trash, cloner Cloner, clusters Clusters) *Rest
 
 // restoreIntent is what stands in Disk.Intent while it is restoring.
 type restoreIntent struct {
-	Kind    string  `json:"kind"` // clone or in-place
+	Kind    string  `json:"kind"` // clone, in-place or move
 	Dst     PoolRef `json:"dst"`
 	Name    string  `json:"name"`
 	Flatten bool    `json:"flatten,omitempty"`
@@ -44,6 +44,9 @@ func (in restoreIntent) encode() (string, error) {
 const (
 	intentClone   = "clone"
 	intentInPlace = "in-place"
+	// intentMove: out of the trash under Name, for a cloud to take it over,
+	// which gives it another name.
+	intentMove = "move"
 )
 
 // Clone gives the disk back as a copy-on-write clone of its seal, under a new
@@ -56,6 +59,27 @@ const (
 // time, and the reconciler finishes a crash between any two. ErrExists if the
 // name is taken.
 func (r *Restorer) Clone(ctx context.Context, actor, id string, dst PoolRef, name string, flatten bool, reason string, progress Progress) (Disk, error) {
+	return r.cloneAs(ctx, actor, id, cloneOrder{dst: dst, name: name, flatten: flatten, reason: reason, as: intentClone, progress: progress})
+}
+
+// cloneOrder asks for a clone of a disk.
+type cloneOrder struct {
+	dst     PoolRef
+	name    string
+	flatten bool
+	reason  string
+	// as and detail go into the custody log.
+	as     string
+	detail map[string]string
+	// marked: the clone bears a mark, by which it is known as a restore's.
+	marked   bool
+	progress Progress
+	// then goes on with the clone; nil: nothing more is to be done. The custody
+	// log says that the restore is done when it returns.
+	then func(ctx context.Context) error
+}
+
+func (r *Restorer) cloneAs(ctx context.Context, actor, id string, o cloneOrder) (Disk, error) {
 	if err := required(actor, "who"); err != nil {
 		return Disk{}, err
 	}
@@ -73,13 +97,16 @@ func (r *Restorer) Clone(ctx context.Context, actor, id string, dst PoolRef, nam
 	if err != nil {
 		return Disk{}, err
 	}
-	if dst.Pool == "" {
-		dst = d.Key.PoolRef()
+	if o.dst.Pool == "" {
+		o.dst = d.Key.PoolRef()
 	}
-	dst.FSID = d.Key.FSID
-	e := Entry{Act: "restore", Actor: actor, Reason: reason, Detail: map[string]string{
-		"as": intentClone, "to": dst.String() + "/" + name, "flatten": fmt.Sprint(flatten)}}
-	if err := errors.Join(validImageName(name), r.restorable(d)); err != nil {
+	o.dst.FSID = d.Key.FSID
+	e := Entry{Act: "restore", Actor: actor, Reason: o.reason, Detail: map[string]string{
+		"as": o.as, "to": o.dst.String() + "/" + o.name, "flatten": fmt.Sprint(o.flatten)}}
+	for k, v := range o.detail {
+		e.Detail[k] = v
+	}
+	if err := errors.Join(validImageName(o.name), r.restorable(d)); err != nil {
 		return d, r.ledger.refuse(ctx, d, e, err)
 	}
 	// The disk is in use until the flatten is over, so that the collector
@@ -88,37 +115,53 @@ func (r *Restorer) Clone(ctx context.Context, actor, id string, dst PoolRef, nam
 	done := r.ledger.use(id)
 	defer done()
 	err = r.ledger.witnessed(ctx, d, e, func() error {
-		d, err = r.clone(ctx, d, actor, dst, name, flatten)
-		if err != nil || !flatten {
+		d, err = r.clone(ctx, d, actor, o)
+		if err != nil || !o.flatten && o.then == nil {
 			return err
 		}
 		unlock()
 		locked = false
-		return r.ledger.around("restore.flatten", func() error {
-			return r.cloner.Flatten(ctx, dst, name, progress)
-		})
+		if o.flatten {
+			err = r.ledger.around("restore.flatten", func() error {
+				return r.cloner.Flatten(ctx, o.dst, o.name, o.progress)
+			})
+		}
+		if err != nil || o.then == nil {
+			return err
+		}
+		return o.then(ctx)
 	})
 	return d, err
 }
 
-func (r *Restorer) clone(ctx context.Context, d Disk, actor string, dst PoolRef, name string, flatten bool) (Disk, error) {
+func (r *Restorer) clone(ctx context.Context, d Disk, actor string, o cloneOrder) (Disk, error) {
 	l := r.ledger
 	key := d.Key
-	if taken, err := r.images.LiveImages(ctx, dst, name); err != nil {
-		return d, fmt.Errorf("look for %s/%s: %w", dst, name, err)
-	} else if taken[name] != "" {
-		return d, fmt.Errorf("restore to %s/%s: %w", dst, name, ErrExists)
+	if taken, err := r.images.LiveImages(ctx, o.dst, o.name); err != nil {
+		return d, fmt.Errorf("look for %s/%s: %w", o.dst, o.name, err)
+	} else if taken[o.name] != "" {
+		return d, fmt.Errorf("restore to %s/%s: %w", o.dst, o.name, ErrExists)
 	}
-	d, err := r.begin(ctx, d, actor, restoreIntent{Kind: intentClone, Dst: dst, Name: name, Flatten: flatten})
+	d, err := r.begin(ctx, d, actor, restoreIntent{Kind: intentClone, Dst: o.dst, Name: o.name, Flatten: o.flatten})
 	if err != nil {
 		return d, err
 	}
-	actErr := l.around("restore.untrash", func() error {
-		return r.untrash(ctx, key, key.ReservedName())
-	})
+	var actErr error
+	if o.marked {
+		actErr = r.mark(ctx, key, restoreMark{Of: key, To: o.dst, Name: o.name, As: o.as, By: actor, Phase: phaseMade})
+	}
+	if actErr == nil {
+		actErr = l.around("restore.untrash", func() error {
+			return r.untrash(ctx, key, key.ReservedName())
+		})
+	}
 	if actErr == nil {
 		actErr = l.around("restore.clone", func() error {
-			return r.cloner.Clone(ctx, key.PoolRef(), key.ReservedName(), dst, name)
+			cloning := ctx
+			if o.marked { // not left half-way: what came of it must be known, to be taken back
+				cloning = context.WithoutCancel(ctx)
+			}
+			return r.cloner.Clone(cloning, key.PoolRef(), key.ReservedName(), o.dst, o.name)
 		})
 	}
 	// Back into the trash whatever came of the clone, and also when the caller
@@ -128,9 +171,30 @@ func (r *Restorer) clone(ctx context.Context, d Disk, actor string, dst PoolRef,
 		return d, errors.Join(actErr, err)
 	}
 	if actErr != nil {
-		return back, fmt.Errorf("restore disk %s to %s/%s: %w", d.ID, dst, name, actErr)
+		return back, fmt.Errorf("restore disk %s to %s/%s: %w", d.ID, o.dst, o.name, actErr)
 	}
 	return back, nil
+}
+
+// mark writes a restore's mark on an image.
+func (r *Restorer) mark(ctx context.Context, on Key, m restoreMark) error {
+	m.At = r.ledger.clock().UTC().Truncate(time.Second)
+	return writeMark(ctx, r.ledger, on, m)
+}
+
+func writeMark(ctx context.Context, l *Ledger, on Key, m restoreMark) error {
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return l.around("restore.mark", func() error {
+		img, err := l.images.OpenImage(ctx, on)
+		if err != nil {
+			return fmt.Errorf("mark %s as a restore's: %w", on, err)
+		}
+		defer img.Close()
+		return img.WriteMark(ctx, b)
+	})
 }
 
 // begin commits the intent.

@@ -38,6 +38,8 @@ var (
 	_ quarantine.Reader   = (*Ceph)(nil)
 	_ quarantine.Guard    = (*Ceph)(nil)
 	_ quarantine.Clusters = (*Ceph)(nil)
+
+	_ quarantine.Snapshotter = (*Ceph)(nil)
 )
 
 // New makes a fake with these pools. The guard of those that are Guarded is

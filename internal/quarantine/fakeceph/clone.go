@@ -41,6 +41,21 @@ func (c *Ceph) clone(p quarantine.PoolRef, src, snap string, dst quarantine.Pool
 	return n, nil
 }
 
+// ProtectSnapshot takes a snapshot. Its protection, as format 2 of clones needs
+// none, is not told apart.
+func (c *Ceph) ProtectSnapshot(ctx context.Context, key quarantine.Key, snap string) error {
+	return do(ctx, c, Call{Verb: "ProtectSnapshot", Key: key, Name: snap}, func() error {
+		img := c.images[key]
+		if img == nil {
+			return fmt.Errorf("snapshot %s@%s: %w", key, snap, quarantine.ErrNotFound)
+		}
+		if img.snap(snap) == nil {
+			img.snapshot(snap, c.clock())
+		}
+		return nil
+	})
+}
+
 // Flatten copies the parent's blocks into the image.
 func (c *Ceph) Flatten(ctx context.Context, p quarantine.PoolRef, name string, progress quarantine.Progress) error {
 	return do(ctx, c, Call{Verb: "Flatten", Pool: p, Name: name}, func() error {

@@ -147,6 +147,9 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		}
 		if r, ok := img.meta[quarantine.RecordKey]; ok {
 			info.Record = []byte(r)
+			if m, ok := img.meta[quarantine.RestoreMarkKey]; ok {
+				info.Mark = []byte(m)
+			}
 		}
 		return &open{c: c, image: img, info: info}, nil
 	})
@@ -177,7 +180,7 @@ func (c *Ceph) LiveImages(ctx context.Context, p quarantine.PoolRef, prefix stri
 
 func (o *open) Info() quarantine.ImageInfo {
 	i := o.info
-	i.Record = bytes.Clone(i.Record)
+	i.Record, i.Mark = bytes.Clone(i.Record), bytes.Clone(i.Mark)
 	return i
 }
 
@@ -187,6 +190,16 @@ func (o *open) WriteRecord(ctx context.Context, record []byte) error {
 			return err
 		}
 		o.image.meta[quarantine.RecordKey] = string(record)
+		return nil
+	})
+}
+
+func (o *open) WriteMark(ctx context.Context, mark []byte) error {
+	return do(ctx, o.c, Call{Verb: "WriteMark", Key: o.image.key}, func() error {
+		if err := o.usable(); err != nil {
+			return err
+		}
+		o.image.meta[quarantine.RestoreMarkKey] = string(mark)
 		return nil
 	})
 }

@@ -1,0 +1,147 @@
+package quarantine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// undo takes back what the restore has made, last first.
+func (w *cloudWork) undo(ctx context.Context) {
+	if len(w.copies) == 0 {
+		return
+	}
+	w.tell(CloudStep{Stage: StageCleanUp})
+	if w.server != nil {
+		if err := w.takeBack(ctx, *w.server, w.copies[0].item.disk); err != nil {
+			// Its volumes are in use.
+			w.result.Left = append(w.result.Left, err.Error())
+			w.result.Made = append(w.result.Made, *w.server)
+			return
+		}
+	}
+	for i := len(w.copies) - 1; i >= 0; i-- {
+		if err := w.undoCopy(ctx, w.copies[i]); err != nil {
+			w.result.Left = append(w.result.Left, err.Error())
+		}
+	}
+}
+
+func (w *cloudWork) undoCopy(ctx context.Context, c *cloudCopy) error {
+	switch {
+	case c.moved:
+		// It is the disk itself: it is not deleted, whatever failed.
+		w.result.Made = append(w.result.Made, *c.made)
+		return fmt.Errorf("disk %s was moved, and is the volume %s of cloud %s now", c.item.Disk, c.made.ID, w.to.Name())
+	case c.item.How == howMove:
+		return nil
+	case c.made == nil && c.sent:
+		return nil
+	case c.made == nil:
+		return w.discard(ctx, c)
+	}
+	if !c.sent {
+		// Said before the cloud deletes it: its death is no news to the adopter,
+		// because the guard then has it in the trash.
+		if err := w.mark(ctx, c, w.stageOf(), phaseDiscard); err != nil {
+			w.result.Made = append(w.result.Made, *c.made)
+			return fmt.Errorf("%s %s of cloud %s: %w", c.made.Kind, c.made.ID, w.to.Name(), err)
+		}
+	}
+	if err := w.takeBack(ctx, *c.made, c.item.disk); err != nil {
+		w.result.Made = append(w.result.Made, *c.made)
+		if !c.sent {
+			err = errors.Join(err, w.mark(ctx, c, w.stageOf(), phaseGiven))
+		}
+		return err
+	}
+	if c.sent {
+		return nil
+	}
+	return w.discard(ctx, c)
+}
+
+// takeBack has the cloud delete what it has just made.
+func (w *cloudWork) takeBack(ctx context.Context, m Made, d Disk) error {
+	what := fmt.Sprintf("%s %s of cloud %s", m.Kind, m.ID, w.to.Name())
+	e := Entry{Act: "discard", Actor: w.actor, Reason: "the restore failed", Detail: map[string]string{"cloud": w.to.Name(), "made": m.ID, "kind": string(m.Kind)}}
+	err := w.ledger.witnessed(ctx, d, e, func() error {
+		if err := noteDiscarded(ctx, w.marks, w.ledger.clock(), w.to.Name(), m); err != nil {
+			return err
+		}
+		return w.ledger.around("restore.discard", func() error { return w.to.Discard(ctx, m) })
+	})
+	if err != nil {
+		return fmt.Errorf("%s could not be deleted: %w", what, err)
+	}
+	w.result.Removed = append(w.result.Removed, what)
+	return nil
+}
+
+// discardTries bounds how often a copy is tried to be discarded that is in use
+// still: the flatten that was cancelled lets go of it a moment later.
+const discardTries = 8
+
+// discard removes the copy from the cloud's pool.
+func (w *cloudWork) discard(ctx context.Context, c *cloudCopy) error {
+	what := "image " + c.item.dst.String() + "/" + c.name
+	key, err := w.find(ctx, c)
+	if errors.Is(err, ErrNotFound) {
+		return nil // it was never made
+	}
+	wait := 100 * time.Millisecond
+	for try := 1; err == nil; try++ {
+		err = w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
+		if err == nil {
+			c.key = Key{}
+			w.result.Removed = append(w.result.Removed, what)
+			return nil
+		}
+		if try == discardTries || !errors.Is(err, ErrBusy) {
+			break
+		}
+		if perr := w.pause(ctx, wait); perr != nil {
+			return fmt.Errorf("%s: %w", what, perr)
+		}
+		wait *= 2
+		err = nil
+	}
+	return fmt.Errorf("%s could not be removed, and a collect run will: %w", what, err)
+}
+
+// discardedMark names the mark of a resource that a restore has made and
+// deleted.
+func discardedMark(cloud string, kind ResourceKind, id string) string {
+	return "discarded/" + cloud + "/" + string(kind) + "/" + id
+}
+
+// noteDiscarded remembers that this service itself has the cloud delete the
+// resource: its disk is not missed.
+func noteDiscarded(ctx context.Context, marks Marks, now time.Time, cloud string, m Made) error {
+	b, err := json.Marshal(seenTime{now.UTC()})
+	if err != nil {
+		return fmt.Errorf("encode the time: %w", err)
+	}
+	if err := marks.SetMark(ctx, discardedMark(cloud, m.Kind, m.ID), b); err != nil {
+		return fmt.Errorf("note that %s %s is discarded: %w", m.Kind, m.ID, err)
+	}
+	return nil
+}
+
+// discarded reports whether the Deletion is of a resource that a restore has
+// made and deleted.
+func discarded(ctx context.Context, marks Marks, del *Deletion) (bool, error) {
+	if marks == nil {
+		return false, nil
+	}
+	_, err := marks.Mark(ctx, discardedMark(del.Cloud, del.ResourceKind, del.ResourceID))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether %s %s was discarded: %w", del.ResourceKind, del.ResourceID, err)
+	}
+	return true, nil
+}
