@@ -75,7 +75,7 @@ func (a *app) coverage(all []quarantine.Coverage) error {
 		return err
 	}
 	if len(all) == 0 {
-		return hint(fmt.Errorf("%w: no cloud with an API is configured", errNothing), "set clouds[].api in the daemon's configuration")
+		return hint(fmt.Errorf("%w: no cloud with an API is configured: nothing was compared", errPartial), "set clouds[].api in the daemon's configuration")
 	}
 	short := 0
 	for _, c := range all {

@@ -64,6 +64,8 @@ type world struct {
 	collector  *quarantine.Collector
 	reconciler *quarantine.Reconciler
 	guard      *quarantine.GuardKeeper
+	inquirer   *quarantine.Inquirer
+	cloud      *fakeCloud
 
 	// died is what each disk held when the cloud removed it.
 	died map[quarantine.Key][]byte
@@ -93,6 +95,7 @@ func newWorld(t tb) *world {
 	w.obs = &observer{last: map[string]quarantine.State{}, t: t}
 	w.ceph = fakeceph.New(w.now, pools()...)
 	w.store = openStore(t)
+	w.cloud = newFakeCloud("os")
 	w.restart()
 	return w
 }
@@ -117,8 +120,12 @@ func (w *world) restart() {
 	w.restorer = quarantine.NewRestorer(w.ledger, w.ceph, w.ceph, w.ceph)
 	w.exporter = quarantine.NewExporter(w.ledger, w.ceph)
 	w.collector = quarantine.NewCollector(w.ledger, w.ceph, w.ceph.Remover(), w.ceph, w.policy, cat, w.safety)
-	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100})
+	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)
+	w.inquirer = quarantine.NewInquirer(w.recorder, w.reconciler, quarantine.InquirerConfig{
+		Clouds: []quarantine.CloudReader{w.cloud}, Inventory: cat, Inquiries: cat, Marks: cat, Clock: w.now,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Every: time.Minute, Lookback: 7 * day, Keep: 90 * day,
+	})
 }
 
 func (w *world) now() time.Time {

@@ -1,0 +1,129 @@
+package quarantine_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// cover computes the coverage of the last day.
+func (w *world) cover() quarantine.Coverage {
+	w.t.Helper()
+	c, err := w.inquirer.Coverage(w.ctx, "os", w.now().Add(-day), w.now().Add(time.Second))
+	if err != nil {
+		w.t.Fatalf("coverage: %v", err)
+	}
+	return c
+}
+
+func verdicts(c quarantine.Coverage) map[string]string {
+	out := map[string]string{}
+	for _, v := range c.Verdicts {
+		name := v.Image
+		if name == "" {
+			name = v.ResourceID
+		}
+		out[name] += v.Verdict
+	}
+	return out
+}
+
+// All that died went through the guard: 100 %, also for a server without a
+// disk, and for disks that nobody explains.
+func TestCoverageWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cloud.boot(w.cloud.server("s1"))
+	w.cloud.boot(w.cloud.server("bare"))
+	w.image(vms, "s1_disk")
+	w.image(vms, "s1_disk.config")
+	w.image(vms, "tmp-import")
+	w.ask()
+	w.look()
+	w.cloud.kill("s1", w.now())
+	w.cloud.kill("bare", w.now())
+	for _, name := range []string{"s1_disk", "s1_disk.config", "tmp-import"} {
+		w.gone(vms, name)
+	}
+	w.jump(time.Minute)
+	w.look()
+	w.ask()
+	c := w.cover()
+	if c.Percent() != 100 || c.Captured != 3 || c.Unexplained != 1 || c.Deletions != 2 {
+		t.Errorf("%+v", c)
+	}
+	if got := verdicts(c); len(got) != 2 || got["tmp-import"] != quarantine.VerdictUnexplained || got["bare"] != quarantine.VerdictNothing {
+		t.Errorf("verdicts %v", got)
+	}
+}
+
+// An image that was removed behind the service's back is named, before anybody
+// noticed and after, whether its owner's death is known or not; a disk that the
+// cloud has not removed yet is waited for and counts neither way.
+func TestCoverageNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []string{"s1", "s2", "slow"} {
+		w.cloud.boot(w.cloud.server(id))
+		w.image(unguarded, id+"_disk")
+	}
+	w.image(vms, "s3_disk")
+	w.ask()
+	w.look()
+	w.jump(time.Minute)
+	w.gone(unguarded, "s1_disk") // its server is dead
+	w.gone(unguarded, "s2_disk") // its server lives on without it
+	w.gone(vms, "s3_disk")
+	w.cloud.kill("s1", w.now())
+	w.cloud.kill("slow", w.now())
+	w.jump(time.Minute)
+
+	want := map[string]string{"s1_disk": quarantine.VerdictMissed, "s2_disk": quarantine.VerdictMissed, "slow_disk": quarantine.VerdictWaiting}
+	c := w.cover()
+	for name, verdict := range want {
+		if got := verdicts(c)[name]; got != verdict {
+			t.Errorf("%s: %q, want %q", name, got, verdict)
+		}
+	}
+	if c.Missed != 2 || c.Percent() == 100 {
+		t.Errorf("%+v", c)
+	}
+	w.look()
+	c = w.cover()
+	want["s1_disk"], want["s2_disk"] = quarantine.VerdictLost, quarantine.VerdictLost
+	for name, verdict := range want {
+		if got := verdicts(c)[name]; got != verdict {
+			t.Errorf("later, %s: %q, want %q", name, got, verdict)
+		}
+	}
+	if c.Lost != 2 || c.Missed != 0 || c.Captured != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Who cannot be asked is an error: never 100 %.
+func TestCoverageIsNotGuessed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	from, to := w.now().Add(-day), w.now().Add(time.Second)
+	for name, c := range map[string]struct {
+		cloud string
+		wrong func()
+		want  error
+	}{
+		"cloud down":    {"os", func() { w.cloud.fail["Dead"] = quarantine.ErrUnavailable }, quarantine.ErrUnavailable},
+		"Ceph down":     {"os", func() { delete(w.cloud.fail, "Dead"); w.ceph.FailNext("LiveImages", 1, quarantine.ErrUnavailable) }, quarantine.ErrUnavailable},
+		"no such cloud": {"other", func() {}, quarantine.ErrNotFound},
+	} {
+		c.wrong()
+		if _, err := w.inquirer.Coverage(w.ctx, c.cloud, from, to); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		delete(w.cloud.fail, "Dead")
+	}
+	if _, err := w.inquirer.Coverage(w.ctx, "os", to, from); !errors.Is(err, quarantine.ErrInvalid) {
+		t.Errorf("an empty period: %v", err)
+	}
+}
