@@ -84,6 +84,7 @@ func TestIdentityWithoutEvents(t *testing.T) {
 	if d := w.is(root, quarantine.Quarantined); d.Deletion != nil {
 		t.Fatalf("joined with %+v before anybody was asked", d.Deletion)
 	}
+	seen := w.now().Add(-time.Hour - time.Minute).UTC()
 	rep := w.ask()
 	if got := acts(rep, "learn"); !slices.Equal(got, []string{"s1", "v1"}) {
 		t.Errorf("learnt of %q", got)
@@ -94,7 +95,7 @@ func TestIdentityWithoutEvents(t *testing.T) {
 		t.Errorf("root disk: %+v", d.Deletion)
 	}
 	d = w.disk(data)
-	if d.Deletion == nil || d.Deletion.ServerID != "s1" || d.Deletion.User.Name != "alice" || d.Deletion.Kind != quarantine.KindVolumeDelete {
+	if d.Deletion == nil || d.Deletion.ServerID != "s1" || d.Deletion.User.Name != "alice" || d.Deletion.Kind != quarantine.KindVolumeDelete || !d.Deletion.StartedAt.Equal(seen) {
 		t.Errorf("volume: %+v", d.Deletion)
 	}
 	if _, err := w.store.Disk(w.ctx, other.DiskID()); !errors.Is(err, quarantine.ErrNotFound) {
@@ -127,9 +128,10 @@ func TestDeletionIsCompleted(t *testing.T) {
 		t.Errorf("completed without an answer: %+v", d.Deletion)
 	}
 	delete(w.cloud.fail, "Complete")
+	w.cloud.kill("s1", w.now())
 	w.ask()
 	d := w.disk(root)
-	if d.Deletion.Project.Name != "physics" || len(d.Deletion.Addresses) != 1 {
+	if d.Deletion.Project.Name != "physics" || d.Deletion.Deleter.Name != "oscar" || len(d.Deletion.Addresses) != 1 {
 		t.Errorf("not completed: %+v", d.Deletion)
 	}
 	asked := w.cloud.asked
@@ -238,5 +240,29 @@ func TestMissedImage(t *testing.T) {
 	}
 	if log := strings.Join(w.log.errors(), ""); strings.Count(log, "disk lost") != 1 {
 		t.Errorf("log: %s", log)
+	}
+}
+
+// A loss that is known by the image's id, and whose deletion is known too, is
+// not recorded once more by its name.
+func TestMissedImageOfAReportedDeletion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := w.image(unguarded, "s1_disk")
+	w.look()
+	w.jump(10 * time.Minute)
+	del := w.cloud.server("s1")
+	del.Disks[1].Required = true
+	del.StartedAt = w.now()
+	w.gone(unguarded, "s1_disk") // the race is lost: the event comes after it
+	if err := w.recorder.Record(w.ctx, []quarantine.Deletion{del}); err != nil {
+		t.Fatal(err)
+	}
+	w.jump(time.Minute)
+	w.look()
+	w.jump(2 * time.Hour)
+	w.look()
+	if ds := w.disks(); len(ds) != 1 || ds[0].Key != key || ds[0].State != quarantine.Lost || ds[0].DeletionID() != del.ID || ds[0].Role != "root" {
+		t.Errorf("%+v", ds)
 	}
 }
