@@ -1,0 +1,63 @@
+package openstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// undoGrace is how long it may take to take back what was half made, also when
+// the caller's context has ended.
+const undoGrace = 2 * time.Minute
+
+// undoing returns a context for taking something back.
+func undoing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), undoGrace)
+}
+
+// patience is how many answers in a row may be missing while a resource is
+// being made; requests are sent again by themselves before.
+const patience = 5
+
+// wait looks again and again until done says so. Its error ends the wait,
+// unless it wraps ErrUnavailable: a service that is restarted meanwhile makes
+// no difference to what becomes of the resource.
+func (a *API) wait(ctx context.Context, done func(context.Context) (bool, error)) error {
+	for missing := 0; ; {
+		ok, err := done(ctx)
+		switch {
+		case err == nil && ok:
+			return nil
+		case err == nil:
+			missing = 0
+		case ctx.Err() != nil || !errors.Is(err, quarantine.ErrUnavailable):
+			return err
+		default:
+			if missing++; missing > patience {
+				return err
+			}
+		}
+		if !sleep(ctx, a.cfg.Poll) {
+			return fmt.Errorf("%w: %w", quarantine.ErrUnavailable, context.Cause(ctx))
+		}
+	}
+}
+
+// gone waits until look finds the resource no more.
+func (a *API) gone(ctx context.Context, look func(context.Context) (status string, err error)) error {
+	return a.wait(ctx, func(ctx context.Context) (bool, error) {
+		status, err := look(ctx)
+		switch {
+		case errors.Is(err, quarantine.ErrNotFound):
+			return true, nil
+		case err != nil:
+			return false, err
+		case status == "error_deleting" || status == "ERROR":
+			return false, fmt.Errorf("%w: the cloud failed to delete it: status %s", quarantine.ErrBusy, status)
+		}
+		return false, nil
+	})
+}
