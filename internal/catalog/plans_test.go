@@ -149,3 +149,29 @@ func TestOtherPlans(t *testing.T) {
 		}
 	}
 }
+
+// Questions that come again and again while the catalog grows read no more than
+// their answer: no table as a whole, and of a page's order nothing is sorted.
+func TestCloudPlans(t *testing.T) {
+	t.Parallel()
+	c := openInternal(t, Options{})
+	for name, q := range map[string]struct {
+		query string
+		args  []any
+		uses  string
+	}{
+		"unasked":        {unaskedQuery, []any{"c", 0, 1}, "SEARCH deletions USING INDEX deletions_unasked (cloud=? AND received_at>?)"},
+		"find deletions": {findDeletionsQuery, []any{"c", 0, 1}, "SEARCH deletions USING INDEX deletions_by_act (cloud=? AND acted_at>? AND acted_at<?)"},
+		"sighting":       {sightingQuery, []any{"c", "vm", "id"}, "(cloud=? AND kind=? AND id=?)"},
+		"vanished":       {vanishedQuery, []any{"c", 0, 1}, "SEARCH s USING COVERING INDEX sightings_living (cloud=? AND seen_at<?)"},
+		"mark dead":      {markDeadQuery, []any{"c", "vm", "id"}, "(cloud=? AND kind=? AND id=?)"},
+		"forget":         {forgetSightingsQuery, []any{0}, "INDEX sightings_dead (seen_at<?)"},
+		"seen images":    {seenImagesQuery, []any{"f", "p", ""}, "SEARCH seen_images USING PRIMARY KEY (fsid=? AND pool=? AND namespace=?)"},
+		"forget image":   {forgetImageQuery, []any{"f", "p", "", "i"}, "SEARCH seen_images USING PRIMARY KEY (fsid=? AND pool=? AND namespace=? AND image_id=?)"},
+	} {
+		got := plan(t, c.readDB, q.query, q.args...)
+		if !strings.Contains(got, q.uses) || strings.Contains(got, "SCAN") || strings.Contains(got, sorting) && name != "find deletions" {
+			t.Errorf("%s: want %q; the plan is\n%s", name, q.uses, got)
+		}
+	}
+}

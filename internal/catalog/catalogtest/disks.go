@@ -201,12 +201,15 @@ func dropLost(t *testing.T, s Store) {
 }
 
 // Disks that are forgotten are gone, with what they were looked up by; the
-// others, deletions and marks stay. One that is not there is no error.
+// others, deletions, marks, and what was seen of clouds and pools stay. One
+// that is not there is no error.
 func forgetDisks(t *testing.T, s Store) {
 	put(t, s, full("a"))
 	put(t, s, newDisk("b"))
 	merge(t, s, fullDeletion("del"))
-	if err := errors.Join(s.SetMark(background(), "m", []byte("v")), s.ForgetDisks(background(), []string{"a", "none"}), s.ForgetDisks(background(), nil)); err != nil {
+	see(t, s, sightingOf("vm", t0))
+	seeImages(t, s, vmsPool, []quarantine.SeenImage{{ImageID: "a", Name: "a_disk", SeenAt: t0}})
+	if err := errors.Join(s.Asked(background(), "del"), s.SetMark(background(), "m", []byte("v")), s.ForgetDisks(background(), []string{"a", "none"}), s.ForgetDisks(background(), nil)); err != nil {
 		t.Fatalf("forget: %v", err)
 	}
 	finds(t, s, quarantine.DiskFilter{}, "b")
@@ -217,6 +220,10 @@ func forgetDisks(t *testing.T, s Store) {
 	if v, err := s.Mark(background(), "m"); err != nil || string(v) != "v" {
 		t.Errorf("mark %q, %v", v, err)
 	}
+	sighting(t, s, "vm", sightingOf("vm", t0))
+	vanishes(t, s, t0.Add(time.Hour), 0, "vm")
+	remembers(t, s, vmsPool, quarantine.SeenImage{ImageID: "a", Name: "a_disk", SeenAt: t0})
+	unasked(t, s, time.Time{}, 0)
 	put(t, s, full("a")) // at version 0: it is new
 }
 
