@@ -12,6 +12,7 @@ import (
 	"quarantine/internal/ceph"
 	"quarantine/internal/custody"
 	"quarantine/internal/metrics"
+	"quarantine/internal/openstack"
 	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
@@ -31,6 +32,7 @@ type daemon struct {
 	services services
 	watches  []*ceph.TrashWatch
 	buses    []bus
+	apis     []*openstack.API
 
 	components []component
 	// closers are called in reverse order.
@@ -47,6 +49,7 @@ type services struct {
 	reconciler *quarantine.Reconciler
 	guard      *quarantine.GuardKeeper
 	intake     *quarantine.Intake
+	inquirer   *quarantine.Inquirer
 	collector  *quarantine.Collector
 	doctor     *doctor
 }
@@ -74,6 +77,9 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 	}
 	d.closers = append(d.closers, d.catalog.Close)
 	if err := d.connect(ctx, s.steps); err != nil {
+		return nil, err
+	}
+	if err := d.wireClouds(); err != nil {
 		return nil, err
 	}
 	m := d.newMetrics()
@@ -144,7 +150,12 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.guard = quarantine.NewGuardKeeper(ledger, d.registry, d.registry, d.catalog)
 	s.guard.Checked = obs.GuardChecked
 	s.reconciler = quarantine.NewReconciler(s.adopter, d.registry, quarantine.ReconcileConfig{
-		Workers: d.cfg.Capture.Workers, LostAfter: d.cfg.Reconcile.LostAfter.Duration, MeasureDisks: 500,
+		Workers: d.cfg.Capture.Workers, LostAfter: d.cfg.Reconcile.LostAfter.Duration, MeasureDisks: 500, Seen: d.catalog,
+	})
+	s.inquirer = quarantine.NewInquirer(s.recorder, s.reconciler, quarantine.InquirerConfig{
+		Clouds: d.readers(), Inventory: d.catalog, Inquiries: d.catalog, Marks: d.catalog, Clock: d.clock,
+		Log: d.log.With("component", "clouds"), Every: d.cfg.Inquire.Every.Duration,
+		Lookback: d.cfg.Inquire.Lookback.Duration, Keep: d.cfg.Inquire.Keep.Duration,
 	})
 	s.intake = quarantine.NewIntake(s.adopter, quarantine.IntakeConfig{
 		Settle: d.cfg.Capture.Settle.Duration, Workers: d.cfg.Capture.Workers, MaxWaiting: 100_000,
@@ -160,6 +171,13 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		},
 		marks: d.catalog, clock: d.clock, log: d.log.With("component", "cron"), finished: obs.JobFinished,
 		prepare: d.reloadPolicies, busy: map[string]bool{},
+	}
+	schedules := map[string]string{
+		quarantine.JobCollect: d.cfg.Collect.Schedule, quarantine.JobReconcile: d.cfg.Reconcile.Schedule, quarantine.JobGuard: d.cfg.Guard.Schedule,
+	}
+	if len(d.apis) > 0 {
+		d.jobs.run[quarantine.JobClouds] = d.trusting(s.inquirer.RunJob)
+		schedules[quarantine.JobClouds] = d.cfg.Inquire.Schedule
 	}
 	listMe := make(chan struct{}, 1)
 	for _, p := range d.registry.Pools() {
@@ -177,11 +195,10 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		// connection that works.
 		component{name: "ceph", run: d.registry.Run},
 		component{name: "intake", run: s.intake.Run},
+		component{name: "inquirer", run: s.inquirer.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, listMe) }},
 		component{name: "cron", run: func(ctx context.Context) error {
-			return d.jobs.schedule(ctx, map[string]string{
-				quarantine.JobCollect: d.cfg.Collect.Schedule, quarantine.JobReconcile: d.cfg.Reconcile.Schedule, quarantine.JobGuard: d.cfg.Guard.Schedule,
-			}, d.cfg.Jitter.Duration)
+			return d.jobs.schedule(ctx, schedules, d.cfg.Jitter.Duration)
 		}},
 	)
 	s.doctor = &doctor{
@@ -210,9 +227,15 @@ func (d *daemon) catchUp(ctx context.Context, listMe <-chan struct{}) error {
 			return nil
 		case <-listMe:
 		}
-		_, err := d.jobs.RunJob(ctx, "watch", quarantine.JobReconcile, quarantine.JobOptions{})
-		if err != nil && !errors.Is(err, quarantine.ErrBusy) && ctx.Err() == nil {
-			d.log.Error("reconcile after a watch was set up", "error", err)
+		// What came while nobody watched is adopted first, and explained then.
+		for _, job := range []string{quarantine.JobReconcile, quarantine.JobClouds} {
+			if d.jobs.run[job] == nil {
+				continue
+			}
+			_, err := d.jobs.RunJob(ctx, "watch", job, quarantine.JobOptions{})
+			if err != nil && !errors.Is(err, quarantine.ErrBusy) && ctx.Err() == nil {
+				d.log.Error("look after a watch was set up", "job", job, "error", err)
+			}
 		}
 	}
 }

@@ -42,6 +42,7 @@ type config struct {
 	Collect   collectConfig   `yaml:"collect"`
 	Reconcile reconcileConfig `yaml:"reconcile"`
 	Guard     guardConfig     `yaml:"guard"`
+	Inquire   inquireConfig   `yaml:"inquire"`
 	// Jitter delays each cron run by a random part of it, default 30s.
 	Jitter duration  `yaml:"jitter"`
 	Log    logConfig `yaml:"log"`
@@ -104,6 +105,8 @@ type cloudConfig struct {
 	// Notifications are the message buses of an OpenStack cloud: one, or a list
 	// where cells have brokers or virtual hosts of their own.
 	Notifications notificationsList `yaml:"notifications"`
+	// API is an OpenStack cloud's own APIs.
+	API *apiConfig `yaml:"api"`
 }
 
 // notificationsList is written as a list or, where there is one only, as that.
@@ -238,6 +241,10 @@ func (c *config) defaults() {
 	or(&c.Reconcile.Schedule, "*/15 * * * *")
 	or(&c.Reconcile.LostAfter, duration{time.Hour})
 	or(&c.Guard.Schedule, "*/5 * * * *")
+	or(&c.Inquire.Schedule, "*/10 * * * *")
+	or(&c.Inquire.Every, duration{5 * time.Second})
+	or(&c.Inquire.Lookback, duration{7 * 24 * time.Hour})
+	or(&c.Inquire.Keep, duration{365 * 24 * time.Hour})
 	or(&c.Log.Level, "info")
 	or(&c.Log.Format, "text")
 	for _, cloud := range c.Clouds {
@@ -266,6 +273,9 @@ func (c *config) validate() error {
 	for _, cloud := range c.Clouds {
 		if cloud.Name == "" || clouds[cloud.Name] {
 			bad("clouds: the name %q is empty or there twice", cloud.Name)
+		}
+		if err := cloud.checkAPI(); err != nil {
+			errs = append(errs, err)
 		}
 		clouds[cloud.Name] = true
 		switch cloud.Type {
@@ -318,10 +328,13 @@ func (c *config) validate() error {
 			bad("token %q: a hook token needs a cloud that is under clouds", t.Name)
 		}
 	}
-	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule} {
+	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "inquire": c.Inquire.Schedule} {
 		if _, err := cron.ParseStandard(line); err != nil {
 			bad("%s.schedule: %w", name, err)
 		}
+	}
+	if err := c.Inquire.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Collect.MaxDisks < 1 || c.Collect.MaxBytes < 1 || c.Collect.Workers < 1 || c.Capture.Workers < 1 {
 		bad("collect and capture: limits and workers must be at least 1")

@@ -32,7 +32,7 @@ func staleAfter(job string) time.Duration {
 	switch job {
 	case quarantine.JobGuard:
 		return time.Hour
-	case quarantine.JobReconcile:
+	case quarantine.JobReconcile, quarantine.JobClouds:
 		return 6 * time.Hour
 	}
 	return 48 * time.Hour

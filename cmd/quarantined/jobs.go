@@ -112,7 +112,7 @@ func (j *jobs) lastRun(ctx context.Context, name string) (quarantine.LastRun, er
 
 // jobNames lists the jobs in the order in which people are shown them.
 func jobNames() []string {
-	return []string{quarantine.JobGuard, quarantine.JobReconcile, quarantine.JobCollect}
+	return []string{quarantine.JobGuard, quarantine.JobReconcile, quarantine.JobClouds, quarantine.JobCollect}
 }
 
 // LastRuns returns the last run of each job; its times are zero if there was
@@ -120,6 +120,9 @@ func jobNames() []string {
 func (j *jobs) LastRuns(ctx context.Context) ([]quarantine.LastRun, error) {
 	var runs []quarantine.LastRun
 	for _, name := range jobNames() {
+		if j.run[name] == nil {
+			continue
+		}
 		last, err := j.lastRun(ctx, name)
 		if err != nil {
 			return nil, err

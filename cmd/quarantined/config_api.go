@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// apiConfig is how a cloud's own APIs are reached: for what the events do not
+// say, for what was deleted while no event came, and to give disks back.
+type apiConfig struct {
+	// CloudsYAML is a clouds.yaml, default as every OpenStack tool looks for
+	// it; Entry the cloud in it, default $OS_CLOUD. Where neither is there, the
+	// OS_* variables of the daemon's environment are the credential. It needs
+	// the role admin.
+	CloudsYAML string `yaml:"clouds_yaml"`
+	Entry      string `yaml:"entry"`
+	Region     string `yaml:"region"`
+	Interface  string `yaml:"interface"` // public (default), internal or admin
+	CACert     string `yaml:"ca_cert"`
+	// Timeout is for one request, default 60s.
+	Timeout duration `yaml:"timeout"`
+	// VolumePools are the pools of the volumes, by volume type or by Cinder
+	// back end (node1@ceph#ceph); ImagePool is Glance's. Pools are written as
+	// in `quarantinectl list --pool`. Default: as Cinder and Glance say.
+	VolumePools map[string]string `yaml:"volume_pools"`
+	ImagePool   string            `yaml:"image_pool"`
+}
+
+// inquireConfig is how often the clouds' APIs are asked.
+type inquireConfig struct {
+	// Schedule is the cron line of the job clouds, default "*/10 * * * *".
+	Schedule string `yaml:"schedule"`
+	// Every is how soon after a deletion the APIs are asked about it, default
+	// 5s.
+	Every duration `yaml:"every"`
+	// Lookback is how far into the past the first run looks, default 7d.
+	Lookback duration `yaml:"lookback"`
+	// Keep is how long what was known of a dead resource is kept beside the
+	// disks' own records, default 1y.
+	Keep duration `yaml:"keep"`
+}
+
+// check refuses an API of a cloud that has none that this service knows.
+func (c *cloudConfig) checkAPI() error {
+	if c.API != nil && c.Type != "openstack" {
+		return fmt.Errorf("cloud %s: api is for openstack only", c.Name)
+	}
+	return nil
+}
+
+func (c *inquireConfig) check() error {
+	if c.Every.Duration <= 0 || c.Lookback.Duration <= 0 || c.Keep.Duration <= 0 {
+		return errors.New("inquire: durations must be above zero")
+	}
+	return nil
+}
