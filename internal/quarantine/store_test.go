@@ -52,6 +52,30 @@ func (g *guardedStore) CloseDeletion(ctx context.Context, id string) error {
 	return err
 }
 
+func (g *guardedStore) See(ctx context.Context, seen []quarantine.Sighting) error {
+	_, err := write(g.p, "see", func() (int, error) { return 0, g.store.See(ctx, seen) })
+	return err
+}
+
+func (g *guardedStore) MarkDead(ctx context.Context, cloud string, kind quarantine.ResourceKind, id string) error {
+	_, err := write(g.p, "markdead", func() (int, error) { return 0, g.store.MarkDead(ctx, cloud, kind, id) })
+	return err
+}
+
+func (g *guardedStore) ForgetSightings(ctx context.Context, before time.Time) (int64, error) {
+	return write(g.p, "forgetsightings", func() (int64, error) { return g.store.ForgetSightings(ctx, before) })
+}
+
+func (g *guardedStore) Asked(ctx context.Context, id string) error {
+	_, err := write(g.p, "asked", func() (int, error) { return 0, g.store.Asked(ctx, id) })
+	return err
+}
+
+func (g *guardedStore) SeeImages(ctx context.Context, pool quarantine.PoolRef, seen []quarantine.SeenImage, forget []string) error {
+	_, err := write(g.p, "seeimages", func() (int, error) { return 0, g.store.SeeImages(ctx, pool, seen, forget) })
+	return err
+}
+
 // guardedCustody is the custody log as one process sees it.
 type guardedCustody struct {
 	*custody
