@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"quarantine/internal/quarantine"
 )
@@ -101,6 +102,23 @@ func withToken(body []byte) []byte {
 	return out
 }
 
+// opened proves that the short way into a message leads where encoding/json
+// does.
+func opened(t *testing.T, body []byte) {
+	inner, event, err := open(body)
+	want, werr := unwrap(body)
+	var wantEvent string
+	if werr == nil {
+		wantEvent, werr = eventType(want)
+	}
+	if (err == nil) != (werr == nil) || event != wantEvent {
+		t.Fatalf("event %q, %v; want %q, %v: %q", event, err, wantEvent, werr, body)
+	}
+	if err == nil && utf8.Valid(inner) && !bytes.Equal(inner, want) {
+		t.Fatalf("inner message %q, want %q", inner, want)
+	}
+}
+
 // FuzzIgnorable proves for any message, with any inner message in an envelope
 // too: what is ignored unread reports no deletion when it is read in full, and
 // unless it is an update it is not even broken as far as its event type.
@@ -118,6 +136,7 @@ func FuzzIgnorable(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, b := range [][]byte{body, []byte(`{"oslo.message":` + string(quoted) + `}`), []byte(`{"oslo.message":"` + string(body) + `"}`)} {
+			opened(t, b)
 			if !ignorable(b) {
 				continue
 			}

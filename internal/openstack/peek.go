@@ -22,7 +22,8 @@ func ignorable(body []byte) bool {
 		return false
 	}
 	var buffer [peekLength]byte
-	event := peekEvent(unescape(buffer[:0], e.inner))
+	beginning, _ := unescape(buffer[:0], e.inner)
+	event := peekEvent(beginning)
 	if event == nil {
 		return false
 	}
@@ -110,24 +111,40 @@ func peekEvent(beginning []byte) []byte {
 	}
 }
 
-// unescape appends to dst what the beginning of a JSON string stands for, until
-// dst is full or something comes that is better left to encoding/json.
-func unescape(dst, escaped []byte) []byte {
-	for i := 0; i < len(escaped) && len(dst) < cap(dst); i++ {
-		c := escaped[i]
-		if c == '\\' {
-			if i++; i == len(escaped) {
-				return dst
-			}
-			switch c = escaped[i]; c {
-			case '"', '\\', '/':
-			default:
-				return dst
-			}
+// unescape appends to dst what a JSON string stands for, until dst is full or a
+// \u escape comes. It reports whether that was all of it.
+func unescape(dst, escaped []byte) (out []byte, all bool) {
+	for len(escaped) > 0 {
+		n := bytes.IndexByte(escaped, '\\')
+		if n < 0 {
+			n = len(escaped)
 		}
-		dst = append(dst, c)
+		if room := cap(dst) - len(dst); n >= room {
+			dst = append(dst, escaped[:room]...)
+			return dst, room == len(escaped)
+		}
+		dst = append(dst, escaped[:n]...)
+		if escaped = escaped[n:]; len(escaped) < 2 {
+			break
+		}
+		c := escaped[1]
+		switch c {
+		case 'u':
+			return dst, false
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		}
+		dst, escaped = append(dst, c), escaped[2:]
 	}
-	return dst
+	return dst, len(escaped) == 0
 }
 
 // scanner reads JSON from the left.
