@@ -129,7 +129,8 @@ type CloudWriter interface {
 	// volumes attached, and waits until it runs. On error there is no server,
 	// and the volumes are there still.
 	BootServer(ctx context.Context, o ServerOrder) (Made, error)
-	// Discard deletes a resource that one of the methods above has just made.
+	// Discard deletes a resource that one of the methods above has just made; one
+	// that is gone is success.
 	Discard(ctx context.Context, m Made) error
 }
 

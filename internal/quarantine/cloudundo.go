@@ -71,7 +71,10 @@ func (w *cloudWork) takeBack(ctx context.Context, m Made, d Disk) error {
 		if err := noteDiscarded(ctx, w.marks, w.ledger.clock(), w.to.Name(), m); err != nil {
 			return err
 		}
-		return w.ledger.around("restore.discard", func() error { return w.to.Discard(ctx, m) })
+		// An answer that was lost is asked for again: what is gone is success.
+		return w.patiently(ctx, func() error {
+			return w.ledger.around("restore.discard", func() error { return w.to.Discard(ctx, m) })
+		}, func(error) bool { return true })
 	})
 	if err != nil {
 		return fmt.Errorf("%s could not be deleted: %w", what, err)
@@ -80,35 +83,44 @@ func (w *cloudWork) takeBack(ctx context.Context, m Made, d Disk) error {
 	return nil
 }
 
-// discardTries bounds how often a copy is tried to be discarded that is in use
-// still: the flatten that was cancelled lets go of it a moment later.
-const discardTries = 8
+// undoTries bounds how often a step of the clean-up is tried.
+const undoTries = 8
 
-// discard removes the copy from the cloud's pool.
+// patiently tries the act again, at growing intervals, while its error is one
+// that may pass.
+func (w *cloudWork) patiently(ctx context.Context, act func() error, passes func(error) bool) error {
+	wait := 100 * time.Millisecond
+	for try := 1; ; try++ {
+		err := act()
+		if err == nil || try == undoTries || !passes(err) {
+			return err
+		}
+		if perr := w.pause(ctx, wait); perr != nil {
+			return errors.Join(err, perr)
+		}
+		wait *= 2
+	}
+}
+
+// discard removes the copy from the cloud's pool. One that is in use still is
+// waited for: a flatten that was cancelled lets go of it a moment later.
 func (w *cloudWork) discard(ctx context.Context, c *cloudCopy) error {
 	what := "image " + c.item.dst.String() + "/" + c.name
 	key, err := w.find(ctx, c)
 	if errors.Is(err, ErrNotFound) {
 		return nil // it was never made
 	}
-	wait := 100 * time.Millisecond
-	for try := 1; err == nil; try++ {
-		err = w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
-		if err == nil {
-			c.key = Key{}
-			w.result.Removed = append(w.result.Removed, what)
-			return nil
-		}
-		if try == discardTries || !errors.Is(err, ErrBusy) {
-			break
-		}
-		if perr := w.pause(ctx, wait); perr != nil {
-			return fmt.Errorf("%s: %w", what, perr)
-		}
-		wait *= 2
-		err = nil
+	if err == nil {
+		err = w.patiently(ctx, func() error {
+			return w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
+		}, func(err error) bool { return errors.Is(err, ErrBusy) })
 	}
-	return fmt.Errorf("%s could not be removed, and a collect run will: %w", what, err)
+	if err != nil {
+		return fmt.Errorf("%s could not be removed, and a collect run will: %w", what, err)
+	}
+	c.key = Key{}
+	w.result.Removed = append(w.result.Removed, what)
+	return nil
 }
 
 // discardedMark names the mark of a resource that a restore has made and

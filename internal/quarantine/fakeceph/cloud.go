@@ -2,7 +2,10 @@ package fakeceph
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -215,6 +218,28 @@ func (c *Ceph) LookLive(p quarantine.PoolRef, name string) (quarantine.Key, bool
 		return img.key, true
 	}
 	return quarantine.Key{}, false
+}
+
+// Snapshots returns the names of an image's snapshots, in order.
+func (c *Ceph) Snapshots(key quarantine.Key) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	if img := c.images[key]; img != nil {
+		for _, s := range img.snaps {
+			if !s.removed {
+				names = append(names, s.name)
+			}
+		}
+	}
+	return names
+}
+
+// All returns the keys of all images, live and in the trash.
+func (c *Ceph) All() []quarantine.Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(c.images), func(a, b quarantine.Key) int { return cmp.Compare(a.String(), b.String()) })
 }
 
 // SetMeta writes an image's metadata key, as anybody with write caps can.

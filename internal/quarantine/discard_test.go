@@ -1,0 +1,241 @@
+package quarantine_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// stranded is a copy of a disk that a killed restore left behind in the cloud's
+// volume pool.
+func (w *cloudWorld) stranded(as string) (disk, clone quarantine.Key) {
+	w.t.Helper()
+	disk = w.quarantined()
+	w.target.Hook = func(string) error {
+		w.proc.exit()
+		return w.proc.point("killed")
+	}
+	w.run(func() { _, _ = w.give(quarantine.CloudOrder{Disk: disk.DiskID(), As: as}) })
+	w.restart()
+	for _, key := range w.ceph.All() {
+		if key != disk {
+			return disk, key
+		}
+	}
+	w.t.Fatalf("nothing was left behind")
+	return disk, clone
+}
+
+// A run of the collector discards what a crash left behind when it is an hour
+// old, and tells of it before; a dry run only tells.
+func TestLeftoverIsDiscarded(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk, clone := w.stranded(quarantine.AsVolume)
+	w.reconcile()
+	if got := did(w.collect(), "discard"); len(got) != 0 {
+		t.Errorf("at once: %+v", got)
+	}
+	w.pass(time.Hour)
+	rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+	if got := did(rep, "discard"); len(got) != 1 || got[0].Disk != disk.DiskID() || got[0].Error != "" {
+		t.Errorf("dry run: %+v", rep)
+	}
+	if _, ok := w.ceph.Look(clone); !ok {
+		t.Error("the dry run has removed it")
+	}
+	if got := did(w.collect(), "discard"); len(got) != 1 || got[0].Error != "" {
+		t.Errorf("%+v", got)
+	}
+	w.only(disk)
+	w.intact(disk)
+	if got := w.custody.of(disk); got[len(got)-1] != "discard done" || got[len(got)-2] != "discard intent" {
+		t.Errorf("custody: %q", got)
+	}
+}
+
+// An image that the image service may have is told of and stays.
+func TestOfferedImageStays(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk, clone := w.stranded(quarantine.AsImage)
+	w.pass(2 * day)
+	if got := did(w.collect(), "leftover"); len(got) != 1 || got[0].Error != "" {
+		t.Errorf("%+v", got)
+	}
+	w.only(disk, clone)
+	// If somebody deletes it there, it is evidence as any other.
+	st, _ := w.ceph.Look(clone)
+	if err := w.ceph.CloudRemove(images, st.Name); err != nil {
+		t.Fatal(err)
+	}
+	w.died[clone] = st.Content
+	w.reconcile()
+	w.is(clone, quarantine.Quarantined)
+}
+
+// Nothing but a restore's own copy is ever discarded: not a disk, not a live
+// image of a cloud, not a copy of a copy with the same mark, not one that a
+// cloud has, not one that is in use or has a clone, and none without a custody
+// entry.
+func TestDiscardRefuses(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk, clone := w.stranded(quarantine.AsVolume)
+	st, _ := w.ceph.Look(clone)
+	discard := func(key quarantine.Key) error { return w.collector.DiscardClone(w.ctx, "carol", key, "a try") }
+	if err := discard(disk); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("the disk: %v", err)
+	}
+	alive := w.create(vols, quarantine.RestorePrefix+disk.DiskID()+".1")
+	if err := discard(alive); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("a live image without a mark: %v", err)
+	}
+	// A clone and a copy of it bear the same mark, and the disk does.
+	if err := w.ceph.CloudSnapshot(vols, st.Name, "s"); err != nil {
+		t.Fatal(err)
+	}
+	child, err := w.ceph.CloudClone(vols, st.Name, "s", vols, quarantine.RestorePrefix+"copy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := discard(child); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("a clone of the copy: %v", err)
+	}
+	if err := discard(clone); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("one with a clone: %v", err)
+	}
+	w.ceph.CloudDestroy(child)
+	stop, err := w.ceph.CloudWatch(clone, "client.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := discard(clone); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("one that is open: %v", err)
+	}
+	stop()
+	if err := w.ceph.CloudRename(vols, st.Name, "volume-x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := discard(clone); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("one that a cloud has renamed: %v", err)
+	}
+	w.pass(day)
+	w.collect()
+	if _, ok := w.ceph.Look(clone); !ok {
+		t.Fatal("it was removed")
+	}
+	if err := w.ceph.CloudRename(vols, "volume-x", st.Name); err != nil {
+		t.Fatal(err)
+	}
+	w.custody.fail(errors.New("disk full"))
+	if err := discard(clone); err == nil {
+		t.Error("unseen")
+	}
+	w.custody.fail(nil)
+	w.nothingRemoved()
+	if err := discard(clone); err != nil {
+		t.Error(err)
+	}
+	w.only(disk, alive)
+	if err := discard(clone); err != nil {
+		t.Errorf("one that is gone: %v", err)
+	}
+}
+
+// A volume that was given to a cloud and deleted there later is evidence again,
+// with the life it had there.
+func TestGivenVolumeDies(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk := w.quarantined()
+	if _, err := w.give(quarantine.CloudOrder{Disk: disk.DiskID(), As: quarantine.AsVolume}); err != nil {
+		t.Fatal(err)
+	}
+	v := w.one(quarantine.ResourceVolume)
+	if err := w.ceph.CloudWrite(v.Key, 0, []byte("used")); err != nil {
+		t.Fatal(err)
+	}
+	st, _ := w.ceph.Look(v.Key)
+	w.died[v.Key] = st.Content
+	if err := w.target.Discard(w.ctx, v.Made); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcile()
+	w.collect()
+	w.is(v.Key, quarantine.Quarantined)
+	w.intact(v.Key)
+}
+
+// The cloud reports the deletion of a volume that a failed restore took back,
+// as of any other; its disk is not missed.
+func TestDiscardedVolumeIsNotLost(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk := w.quarantined()
+	res, err := w.give(quarantine.CloudOrder{Disk: disk.DiskID(), As: quarantine.AsServer, Network: "none"})
+	if err == nil || len(res.Removed) != 2 {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	report := func(id string) {
+		w.record(quarantine.Deletion{
+			ID: quarantine.DeletionID("os", quarantine.KindVolumeDelete, id, ""), Cloud: "os", CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindVolumeDelete,
+			ResourceKind: quarantine.ResourceVolume, ResourceID: id, StartedAt: w.now(),
+			Disks: []quarantine.DiskRef{{Name: "volume-" + id, Prefix: true, Required: true}},
+		})
+	}
+	report("00000000-0000-4000-8000-000000000001") // the first that the cloud made
+	w.pass(day)
+	w.reconcile()
+	if got := w.disks(quarantine.Lost); len(got) != 0 {
+		t.Errorf("lost: %+v", got)
+	}
+	report("00000000-0000-4000-8000-000000000002") // what nobody knows
+	w.pass(day)
+	w.reconcile()
+	if got := w.disks(quarantine.Lost); len(got) != 1 {
+		t.Errorf("lost: %d", len(got))
+	}
+}
+
+// A discard that is cut short at any point is finished by the next runs, or had
+// not begun; the adopter does not take the copy for something that died.
+func TestDiscardFaultWalk(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []error{nil, errors.New("input/output error")} {
+		t.Run(fmt.Sprint(fault), func(t *testing.T) {
+			t.Parallel()
+			walk := func(at int) []string {
+				w := newCloudWorld(t)
+				disk, clone := w.stranded(quarantine.AsVolume)
+				w.pass(2 * time.Hour)
+				w.safety.Workers = 1
+				w.restart()
+				w.proc.at, w.proc.fault = at, fault
+				w.run(func() { w.collector.Run(w.ctx, "cron", quarantine.JobOptions{}) })
+				points := w.proc.points
+				w.restart()
+				for range 3 {
+					w.reconcile()
+					w.collect()
+				}
+				if _, err := w.store.Disk(w.ctx, clone.DiskID()); !errors.Is(err, quarantine.ErrNotFound) {
+					t.Errorf("at %d: the copy is a disk now: %v", at, err)
+				}
+				w.only(disk)
+				w.intact(disk)
+				return points
+			}
+			points := walk(0)
+			if len(points) < 20 {
+				t.Fatalf("only %q", points)
+			}
+			for _, n := range distinct(points, fault == nil) {
+				walk(n + 1)
+			}
+		})
+	}
+}
