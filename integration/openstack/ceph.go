@@ -36,7 +36,7 @@ func (l *Lab) cephSide(ctx context.Context, guarded bool) error {
 	if err := together(makers...); err != nil {
 		return err
 	}
-	caps := cephcaps.CloudCaps([]string{p.VMs, p.Volumes}, p.Images)
+	caps := cephcaps.CloudCaps([]string{p.VMs, p.Volumes, p.Images})
 	steps := []func() error{func() error {
 		keyring, err := l.Ceph.Ceph(ctx, append([]string{"auth", "get-or-create", "client." + l.site.CephUser}, caps.Args()...)...)
 		if err != nil {
@@ -45,7 +45,7 @@ func (l *Lab) cephSide(ctx context.Context, guarded bool) error {
 		return os.WriteFile(l.path("ceph/keyring"), []byte(keyring), 0o600)
 	}}
 	if guarded {
-		for _, pool := range []string{p.VMs, p.Volumes} {
+		for _, pool := range []string{p.VMs, p.Volumes, p.Images} {
 			steps = append(steps, func() error { return l.Guard(ctx, pool, true) })
 		}
 	}

@@ -22,8 +22,10 @@ type Disk struct {
 	ServerID         string            `json:"server_id,omitempty" doc:"the VM that a volume was attached to"`
 	Project          string            `json:"project" doc:"name, or id where no name is known"`
 	ProjectID        string            `json:"project_id"`
+	ProjectDomain    string            `json:"project_domain,omitempty" doc:"the Keystone domain of the project"`
 	User             string            `json:"user" doc:"the owner: name, or id where no name is known"`
 	UserID           string            `json:"user_id"`
+	UserDomain       string            `json:"user_domain,omitempty" doc:"the Keystone domain of the user"`
 	Deleter          string            `json:"deleter" doc:"who asked for the deletion"`
 	DeleterID        string            `json:"deleter_id"`
 	Flavor           string            `json:"flavor,omitempty"`
@@ -32,6 +34,9 @@ type Disk struct {
 	AvailabilityZone string            `json:"availability_zone,omitempty"`
 	Metadata         map[string]string `json:"metadata,omitempty"`
 	Tags             []string          `json:"tags,omitempty"`
+	KeyPair          string            `json:"key_pair,omitempty" doc:"name of the SSH key that the VM was made with"`
+	// Volumes were attached to the VM.
+	Volumes []quarantine.VolumeRef `json:"volumes,omitempty" doc:"volumes that were attached to the VM"`
 	Addresses        []string          `json:"addresses" doc:"the IP addresses that the VM had"`
 	NICs             []NIC             `json:"nics,omitempty" doc:"the same addresses with MAC, network and port"`
 	CreatedAt        time.Time         `json:"created_at,omitzero" doc:"when the resource was made"`
@@ -101,6 +106,7 @@ func (w *Disk) explain(del *quarantine.Deletion) {
 	w.User, w.UserID = del.User.Label(), del.User.ID
 	w.Deleter, w.DeleterID = del.Deleter.Label(), del.Deleter.ID
 	w.Flavor, w.Image, w.Host, w.AvailabilityZone = del.Flavor, del.Image.Label(), del.Host, del.AvailabilityZone
+	w.ProjectDomain, w.UserDomain, w.KeyPair, w.Volumes = del.Project.Domain, del.User.Domain, del.KeyPair, del.Volumes
 	w.Metadata, w.Tags, w.NICs = del.Metadata, del.Tags, del.Addresses
 	w.CreatedAt, w.RequestID, w.DeletionID = del.CreatedAt, del.RequestID, del.ID
 	for _, a := range del.Addresses {
