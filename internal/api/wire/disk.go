@@ -36,12 +36,12 @@ type Disk struct {
 	Tags             []string          `json:"tags,omitempty"`
 	KeyPair          string            `json:"key_pair,omitempty" doc:"name of the SSH key that the VM was made with"`
 	// Volumes were attached to the VM.
-	Volumes []quarantine.VolumeRef `json:"volumes,omitempty" doc:"volumes that were attached to the VM"`
-	Addresses        []string          `json:"addresses" doc:"the IP addresses that the VM had"`
-	NICs             []NIC             `json:"nics,omitempty" doc:"the same addresses with MAC, network and port"`
-	CreatedAt        time.Time         `json:"created_at,omitzero" doc:"when the resource was made"`
-	RequestID        string            `json:"request_id,omitempty"`
-	DeletionID       string            `json:"deletion_id,omitempty"`
+	Volumes    []quarantine.VolumeRef `json:"volumes,omitempty" doc:"volumes that were attached to the VM"`
+	Addresses  []string               `json:"addresses" doc:"the IP addresses that the VM had"`
+	NICs       []NIC                  `json:"nics,omitempty" doc:"the same addresses with MAC, network and port"`
+	CreatedAt  time.Time              `json:"created_at,omitzero" doc:"when the resource was made"`
+	RequestID  string                 `json:"request_id,omitempty"`
+	DeletionID string                 `json:"deletion_id,omitempty"`
 
 	// The image.
 	Cluster      string `json:"cluster" doc:"fsid of the Ceph cluster"`
