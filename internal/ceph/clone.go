@@ -36,7 +36,11 @@ func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src strin
 		if err := options.SetUint64(rbd.ImageOptionCloneFormat, cloneFormat); err != nil {
 			return err
 		}
-		return rbd.CloneImage(from, src, quarantine.SealSnapshot, to, dstName, options)
+		err := rbd.CloneImage(from, src, quarantine.SealSnapshot, to, dstName, options)
+		if gone(err) {
+			err = rbd.CloneImage(from, src, quarantine.FlatSeal, to, dstName, options)
+		}
+		return err
 	})
 }
 
@@ -80,21 +84,5 @@ func flatten(ctx context.Context, io *rados.IOContext, name string, progress qua
 		return err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	err = img.FlattenWithProgress(func(done, total uint64, _ any) int {
-		// librbd gives up when the callback asks for it: the one call that can
-		// be cancelled.
-		if ctx.Err() != nil {
-			return -int(syscall.ECANCELED)
-		}
-		if progress != nil {
-			progress(done, total)
-		}
-		return 0
-	}, nil)
-	if errnoOf(err) == syscall.EINVAL { // it has no parent: flattened before
-		if _, perr := img.GetParent(); gone(perr) {
-			return nil
-		}
-	}
-	return err
+	return flattenOpen(ctx, img, progress)
 }

@@ -36,6 +36,7 @@ type ClusterConfig struct {
 // Cluster is a connection to one Ceph cluster.
 type Cluster struct {
 	name  string
+	cfg   ClusterConfig
 	fsid  string
 	pools []quarantine.Pool
 	conn  *rados.Conn
@@ -62,30 +63,12 @@ type Cluster struct {
 // monitor answers, and when ctx ends it takes no longer either.
 func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	what := "connect to cluster " + cfg.Name
-	conn, err := rados.NewConnWithUser(cfg.User)
+	conn, err := newConn(cfg)
 	if err != nil {
 		return nil, mapped(what, err)
 	}
-	if err := conn.ReadConfigFile(cfg.Conf); err != nil {
-		return nil, mapped(what+": read "+cfg.Conf, err)
-	}
-	seconds := strconv.Itoa(max(1, int(cfg.OpTimeout/time.Second)))
-	options := map[string]string{
-		"rados_mon_op_timeout": seconds, "rados_osd_op_timeout": seconds, "client_mount_timeout": seconds,
-		// Reads of evidence are streamed once; a cache would only cost memory,
-		// and a write cache has nothing to write.
-		"rbd_cache": "false",
-	}
-	if cfg.Keyring != "" {
-		options["keyring"] = cfg.Keyring
-	}
-	for k, v := range options {
-		if err := conn.SetConfigOption(k, v); err != nil {
-			return nil, mapped(what+": set "+k, err)
-		}
-	}
 	c := &Cluster{
-		name: cfg.Name, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
+		name: cfg.Name, cfg: cfg, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
 		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout, canary: make(chan struct{}, 1),
 		shutOut: make(chan struct{}),
 	}
@@ -103,6 +86,33 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// newConn makes a handle of a connection that is not yet connected.
+func newConn(cfg ClusterConfig) (*rados.Conn, error) {
+	conn, err := rados.NewConnWithUser(cfg.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.ReadConfigFile(cfg.Conf); err != nil {
+		return nil, fmt.Errorf("read %s: %w", cfg.Conf, err)
+	}
+	seconds := strconv.Itoa(max(1, int(cfg.OpTimeout/time.Second)))
+	options := map[string]string{
+		"rados_mon_op_timeout": seconds, "rados_osd_op_timeout": seconds, "client_mount_timeout": seconds,
+		// Reads of evidence are streamed once; a cache would only cost memory,
+		// and a write cache has nothing to write.
+		"rbd_cache": "false",
+	}
+	if cfg.Keyring != "" {
+		options["keyring"] = cfg.Keyring
+	}
+	for k, v := range options {
+		if err := conn.SetConfigOption(k, v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", k, err)
+		}
+	}
+	return conn, nil
 }
 
 // lookFor returns ErrNotFound unless the pool and the namespace exist. Ceph

@@ -105,7 +105,7 @@ func (r *Registry) OpenImage(ctx context.Context, key quarantine.Key) (quarantin
 		if err != nil {
 			return nil, quarantine.ImageInfo{}, err
 		}
-		info, err := readInfo(img)
+		info, err := readInfo(img, key.FSID)
 		if err != nil {
 			return nil, info, errors.Join(err, img.Close())
 		}
@@ -129,7 +129,7 @@ func (c *Cluster) open(ctx context.Context, key quarantine.Key, what string, ope
 	}, func(o *openImage) { _ = o.Close() })
 }
 
-func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
+func readInfo(img *rbd.Image, fsid string) (quarantine.ImageInfo, error) {
 	var info quarantine.ImageInfo
 	size, err := img.GetSize()
 	if err != nil {
@@ -148,14 +148,27 @@ func readInfo(img *rbd.Image) (quarantine.ImageInfo, error) {
 		}
 	}
 	info.SizeBytes = int64(size)
-	if i := slices.IndexFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == quarantine.SealSnapshot }); i >= 0 {
-		taken, err := img.GetSnapTimestamp(snaps[i].Id)
+	if info.Parent, err = parentOf(img, fsid); err != nil {
+		return info, err
+	}
+	if seal, sealed := sealOf(snaps); sealed {
+		taken, err := img.GetSnapTimestamp(seal.Id)
 		if err != nil {
 			return info, err
 		}
 		info.Sealed, info.SealedAt = true, time.Unix(taken.Sec, taken.Nsec).UTC()
 	}
 	return info, nil
+}
+
+// sealOf is the snapshot that is the seal.
+func sealOf(snaps []rbd.SnapInfo) (rbd.SnapInfo, bool) {
+	for _, name := range []string{quarantine.SealSnapshot, quarantine.FlatSeal} {
+		if i := slices.IndexFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == name }); i >= 0 {
+			return snaps[i], true
+		}
+	}
+	return rbd.SnapInfo{}, false
 }
 
 // readMetadata is nil if the image has no such key.

@@ -3,8 +3,6 @@ package ceph
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
@@ -27,6 +25,9 @@ func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver 
 	}
 	o, err := c.open(ctx, key, "open the seal of", func() (img *rbd.Image, none quarantine.ImageInfo, err error) {
 		img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.SealSnapshot)
+		if gone(err) {
+			img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.FlatSeal)
+		}
 		return img, none, err
 	})
 	if err != nil {
@@ -46,14 +47,7 @@ func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver 
 			// A fresh buffer for each read: one that its caller left may still
 			// be written to.
 			buf := make([]byte, min(e.length, readChunk))
-			err := o.do(ctx, "read", func() error {
-				n, err := o.img.ReadAt(buf, int64(e.offset))
-				if err == nil && n != len(buf) {
-					err = fmt.Errorf("%w: %d of %d bytes at %d", io.ErrUnexpectedEOF, n, len(buf), e.offset)
-				}
-				return err
-			})
-			if err != nil {
+			if err := o.read(ctx, buf, int64(e.offset)); err != nil {
 				return err
 			}
 			if err := handOver(int64(e.offset), buf); err != nil {

@@ -3,7 +3,6 @@ package ceph
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
@@ -43,36 +42,26 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 		return in, err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	children, err := img.ListChildrenAttributes()
+	clones, watchers, err := dependents(img)
 	if err != nil {
 		return in, err
 	}
-	for _, ch := range children {
-		name := ch.PoolName + "/" + ch.ImageName
-		if ch.PoolNamespace != "" {
-			name = ch.PoolName + "/" + ch.PoolNamespace + "/" + ch.ImageName
-		}
-		if ch.Trash {
-			name += " (in the trash, id " + ch.ImageID + ")"
-		}
-		in.Dependents = append(in.Dependents, "clone "+name)
-	}
-	watchers, err := img.ListWatchers()
-	if err != nil {
-		return in, err
-	}
-	for _, w := range watchers {
-		in.Dependents = append(in.Dependents, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
-	}
+	in.Dependents = append(clones, watchers...)
 	in.Record, err = readMetadata(img, quarantine.RecordKey)
 	return in, err
 }
 
 // Unseal removes the seal. Similar to: rbd snap rm --image-id ID.
 func (m *Remover) Unseal(ctx context.Context, key quarantine.Key) error {
-	return m.open(ctx, key, "remove the seal of", func(img *rbd.Image) error {
-		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
-	})
+	return m.open(ctx, key, "remove the seal of", unseal)
+}
+
+// unseal removes a second seal first: alone it would count as the seal.
+func unseal(img *rbd.Image) error {
+	if err := removeSnapshot(img.GetSnapshot(quarantine.FlatSeal)); err != nil {
+		return err
+	}
+	return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
 }
 
 // Strip removes every snapshot, the seal last. Similar to: rbd snap purge
@@ -84,14 +73,14 @@ func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
 			return err
 		}
 		for _, s := range snaps {
-			if s.Name == quarantine.SealSnapshot {
+			if s.Name == quarantine.SealSnapshot || s.Name == quarantine.FlatSeal {
 				continue
 			}
 			if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
 				return err
 			}
 		}
-		return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
+		return unseal(img)
 	})
 }
 

@@ -136,6 +136,9 @@ type Disk struct {
 	Decision Decision `json:"decision"`
 	Holds    []Hold   `json:"holds,omitempty"`
 
+	// Parent is the base image that the disk is, or was, a clone of; nil: none.
+	Parent *Parent `json:"parent,omitempty"`
+
 	// Deletion is the joined identity; nil while unexplained.
 	Deletion *Deletion `json:"deletion,omitempty"`
 

@@ -37,6 +37,8 @@ type Trash interface {
 // ImageInfo is what opening an image shows.
 type ImageInfo struct {
 	SizeBytes int64
+	// Parent is what the image's head is a clone of; nil: nothing.
+	Parent *ParentRef
 	// Sealed reports the snapshot SealSnapshot, SealedAt when Ceph took it.
 	Sealed   bool
 	SealedAt time.Time
@@ -71,7 +73,7 @@ type Image interface {
 	WriteRecord(ctx context.Context, record []byte) error
 	// WriteMark sets the restore's mark. Similar to: rbd image-meta set.
 	WriteMark(ctx context.Context, mark []byte) error
-	// Seal takes the snapshot SealSnapshot; one that exists is success.
+	// Seal takes the snapshot SealSnapshot; a seal that exists is success.
 	// Similar to: rbd snap create --image-id ID --snap quarantine.
 	Seal(ctx context.Context) error
 	Close() error
@@ -99,6 +101,9 @@ type Reader interface {
 	ReadSealed(ctx context.Context, key Key, extent func(offset int64, data []byte) error) error
 	// Used measures the allocated bytes of the image. Similar to: rbd du.
 	Used(ctx context.Context, key Key) (int64, error)
+	// UsedOfParent measures what a flatten would copy into the image: what is
+	// allocated in its parent and not in the image. 0 without a parent.
+	UsedOfParent(ctx context.Context, key Key) (int64, error)
 }
 
 // Inspection is what speaks against the removal of an image.
@@ -118,9 +123,14 @@ type Remover interface {
 	// children --image-id ID --all; rbd status --image-id ID; rbd image-meta
 	// get.
 	Inspect(ctx context.Context, key Key) (Inspection, error)
-	// Unseal removes the snapshot SealSnapshot; one that is gone is success,
-	// and so is an image that is gone. Similar to: rbd snap rm --image-id ID.
+	// Unseal removes the snapshot SealSnapshot, and before it FlatSeal; one that
+	// is gone is success, and so is an image that is gone. Similar to: rbd snap
+	// rm --image-id ID.
 	Unseal(ctx context.Context, key Key) error
+	// RemoveFirstSeal removes the first of two seals; one that is gone is
+	// success. ErrConflict if the image's seals are not this pair, ErrNotFound
+	// if the image is gone. Similar to: rbd snap rm --image-id ID.
+	RemoveFirstSeal(ctx context.Context, key Key, pair SealPair) error
 	// Strip removes every snapshot of the image, also one that is protected
 	// (clone format 1) and those that the cloud left on it; the seal comes
 	// last. An image that is gone is success. ErrBusy if a protected one has

@@ -15,6 +15,7 @@ type Ceph interface {
 	quarantine.Reader
 	quarantine.Guard
 	quarantine.Clusters
+	quarantine.Lineages
 }
 
 // Cloud is what a cloud, or anybody with its key, does to its images. The
@@ -28,6 +29,11 @@ type Cloud interface {
 	CloudSnapshot(p quarantine.PoolRef, name, snap string) error
 	// CloudClone clones a snapshot of a live image.
 	CloudClone(p quarantine.PoolRef, src, snap string, dst quarantine.PoolRef, name string) (quarantine.Key, error)
+	// CloudCloneShallow is CloudClone of an image without deep-flatten.
+	CloudCloneShallow(p quarantine.PoolRef, src, snap string, dst quarantine.PoolRef, name string) (quarantine.Key, error)
+	// CloudRemoveSnapshot removes a snapshot of a live image; one with clones
+	// leaves its name at once and stays until they are gone.
+	CloudRemoveSnapshot(p quarantine.PoolRef, name, snap string) error
 	// CloudRemove is librbd's remove.
 	CloudRemove(p quarantine.PoolRef, name string) error
 	// CloudTrash is `rbd trash mv`.
@@ -67,6 +73,13 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"LiveImagesByPrefix":          liveImagesByPrefix,
 		"CloneOfTheSeal":              cloneOfTheSeal,
 		"FlattenMakesIndependent":     flattenMakesIndependent,
+		"LineageTellsWhatStandsWhere": lineageTells,
+		"LineageOfWhatIsLeft":         lineageOfShallow,
+		"FlattenOfASealedDisk":        flattenSealed,
+		"FlattenWithoutDeepFlatten":   flattenShallow,
+		"SecondSealOfOtherBytes":      secondSealDiffers,
+		"StripTakesBothSeals":         stripTakesBothSeals,
+		"WhereaboutsOfAParent":        whereabouts,
 		"ReadSealedBytes":             readSealedBytes,
 		"ReadSealedClone":             readSealedClone,
 		"ReadSealedEnds":              readSealedEnds,

@@ -12,7 +12,11 @@ import (
 // does, it copies the metadata too.
 func (c *Ceph) Clone(ctx context.Context, p quarantine.PoolRef, src string, dst quarantine.PoolRef, dstName string) error {
 	return do(ctx, c, Call{Verb: "Clone", Pool: p, Name: src}, func() error {
-		_, err := c.clone(p, src, quarantine.SealSnapshot, dst, dstName)
+		snap := quarantine.SealSnapshot
+		if img := c.live(p, src); img != nil && img.sealed() != nil {
+			snap = img.sealed().name
+		}
+		_, err := c.clone(p, src, snap, dst, dstName)
 		return err
 	})
 }
@@ -63,10 +67,7 @@ func (c *Ceph) Flatten(ctx context.Context, p quarantine.PoolRef, name string, p
 		if img == nil {
 			return fmt.Errorf("flatten %s/%s: %w", p, name, quarantine.ErrNotFound)
 		}
-		img.content.flatten()
-		for _, s := range img.snaps {
-			s.flatten()
-		}
+		img.flatten()
 		c.dropRemovedSnaps()
 		if progress != nil {
 			total := uint64((img.content.size + BlockSize - 1) / BlockSize)
@@ -141,10 +142,10 @@ func (c *Ceph) ReadSealed(ctx context.Context, key quarantine.Key, extent func(o
 	}
 	blocks, err := call(ctx, c, Call{Verb: "ReadSealed", Key: key}, func() ([]block, error) {
 		img := c.images[key]
-		if img == nil || img.snap(quarantine.SealSnapshot) == nil {
+		if img == nil || img.sealed() == nil {
 			return nil, fmt.Errorf("read the seal of %s: %w", key, quarantine.ErrNotFound)
 		}
-		s := img.snap(quarantine.SealSnapshot)
+		s := img.sealed()
 		var out []block
 		for _, n := range s.allocated() {
 			data := s.block(n)

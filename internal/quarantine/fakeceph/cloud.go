@@ -204,7 +204,7 @@ func (c *Ceph) Look(key quarantine.Key) (Status, bool) {
 	if img.trash != nil {
 		st.DeletedAt, st.ProtectedUntil = img.trash.deletedAt, img.trash.until
 	}
-	if s := img.snap(quarantine.SealSnapshot); s != nil {
+	if s := img.sealed(); s != nil {
 		st.Sealed, st.SealedContent = true, s.bytes()
 	}
 	return st, true

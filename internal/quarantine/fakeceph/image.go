@@ -33,6 +33,7 @@ type parent struct {
 type snapshot struct {
 	content
 	name  string
+	id    uint64
 	taken time.Time
 	// removed: a snapshot with clones (format 2) leaves its name at once, and
 	// goes away with its last clone.
@@ -47,6 +48,9 @@ type image struct {
 	meta     map[string]string
 	trash    *trashInfo // nil: live
 	watchers []string
+	// shallow: it lacks the feature deep-flatten.
+	shallow bool
+	lastID  uint64 // of a snapshot
 }
 
 type trashInfo struct {
@@ -62,8 +66,16 @@ func (i *image) snap(name string) *snapshot {
 	return nil
 }
 
+// sealed returns the snapshot that is the seal, or nil.
+func (i *image) sealed() *snapshot {
+	if s := i.snap(quarantine.SealSnapshot); s != nil {
+		return s
+	}
+	return i.snap(quarantine.FlatSeal)
+}
+
 func (i *image) seal(at time.Time) {
-	if i.snap(quarantine.SealSnapshot) == nil {
+	if i.sealed() == nil {
 		i.snapshot(quarantine.SealSnapshot, at)
 	}
 }
@@ -71,7 +83,8 @@ func (i *image) seal(at time.Time) {
 func (i *image) snapshot(name string, at time.Time) {
 	c := i.content
 	c.blocks = maps.Clone(c.blocks)
-	i.snaps = append(i.snaps, &snapshot{content: c, name: name, taken: at})
+	i.lastID++
+	i.snaps = append(i.snaps, &snapshot{content: c, name: name, id: i.lastID, taken: at})
 }
 
 // write puts data at the offset, block by block.
@@ -141,8 +154,8 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		if img == nil {
 			return nil, fmt.Errorf("open image %s: %w", key, quarantine.ErrNotFound)
 		}
-		info := quarantine.ImageInfo{SizeBytes: img.content.size}
-		if s := img.snap(quarantine.SealSnapshot); s != nil {
+		info := quarantine.ImageInfo{SizeBytes: img.content.size, Parent: img.content.ref()}
+		if s := img.sealed(); s != nil {
 			info.Sealed, info.SealedAt = true, s.taken
 		}
 		if r, ok := img.meta[quarantine.RecordKey]; ok {

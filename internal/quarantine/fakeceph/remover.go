@@ -52,10 +52,12 @@ func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 		if img == nil {
 			return nil
 		}
-		if s := img.snap(quarantine.SealSnapshot); s != nil {
-			s.removed = true
-			r.c.dropRemovedSnaps()
+		for _, name := range []string{quarantine.FlatSeal, quarantine.SealSnapshot} {
+			if s := img.snap(name); s != nil {
+				s.removed = true
+			}
 		}
+		r.c.dropRemovedSnaps()
 		return nil
 	})
 }
