@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"quarantine/internal/quarantine"
@@ -13,6 +14,8 @@ const (
 	NoMatch  = "no match"
 	Failed   = "failed"
 	NotTried = "not tried"
+	// Overruled: it matched on a tenant's word only, and would have shortened.
+	Overruled = "overruled"
 )
 
 // RuleTrace is what one rule said about a disk.
@@ -34,34 +37,89 @@ func (s *Set) Decide(f quarantine.Facts) quarantine.Decision {
 // Explain returns the decision, and what each rule said, in order.
 func (s *Set) Explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) { return s.explain(f) }
 
+// explain decides twice where a tenant has a say: with the tenant's own words,
+// and without them. The longer retention wins, so that a word (a metadata key, a
+// tag, a name) can lengthen and never shorten: who breaks in gets to write them.
 func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
-	input := vars(f)
-	var trace []RuleTrace
-	var failed []*rule
-	decider := &s.def
+	given := s.evaluate(vars(f), nil)
+	bareFacts, any := withoutTenantsWords(f)
+	if !any {
+		return decision(given.decider, given.failed), given.trace
+	}
+	bare := s.evaluate(vars(bareFacts), append([]*rule{}, given.failed...))
+	d, b := decision(given.decider, given.failed), decision(bare.decider, bare.failed)
+	if b.Retain <= d.Retain {
+		return d, given.trace
+	}
+	if given.decider != bare.decider {
+		b.Reason += fmt.Sprintf("; rule %q looks at the tenant's own words, which never shorten a retention", given.decider.name)
+		for i := range bare.trace {
+			if t := &bare.trace[i]; given.trace[i].Outcome == Matched {
+				t.Outcome = Overruled
+			}
+		}
+	}
+	b.Isolate = b.Isolate || d.Isolate
+	if b.Hold == nil {
+		b.Hold = d.Hold
+	}
+	return b, bare.trace
+}
+
+// withoutTenantsWords takes away what a tenant may write as it likes, and
+// reports whether there was anything.
+func withoutTenantsWords(f quarantine.Facts) (quarantine.Facts, bool) {
+	if f.Deletion == nil {
+		return f, false
+	}
+	d := *f.Deletion
+	if len(d.Metadata) == 0 && len(d.Tags) == 0 && d.ResourceName == "" && d.Image.Name == "" {
+		return f, false
+	}
+	d.Metadata, d.Tags, d.ResourceName, d.Image.Name = nil, nil, "", ""
+	f.Deletion = &d
+	return f, true
+}
+
+// evaluation is what the rules say of one set of facts.
+type evaluation struct {
+	decider *rule
+	failed  []*rule
+	trace   []RuleTrace
+}
+
+// evaluate asks the rules in order. A rule that fails may have matched; where
+// mayFail is given, one that is not in it has failed for want of a tenant's
+// word, and does not match.
+func (s *Set) evaluate(input map[string]any, mayFail []*rule) evaluation {
+	e := evaluation{decider: &s.def}
+	bare := mayFail != nil
 	for i := range s.rules {
 		r := &s.rules[i]
 		t := RuleTrace{Rule: r.name, File: r.file, Match: r.match, Retain: quarantine.FormatDuration(r.retain), Outcome: NotTried}
-		if decider == &s.def {
+		if e.decider == &s.def {
 			out, _, err := r.program.Eval(input)
 			switch {
+			case err != nil && bare && !slices.Contains(mayFail, r):
+				t.Outcome = NoMatch
 			case err != nil:
 				t.Outcome, t.Error = Failed, err.Error()
-				failed = append(failed, r)
+				e.failed = append(e.failed, r)
 			case out.Value() == true:
 				t.Outcome = Matched
-				decider = r
+				e.decider = r
 			default:
 				t.Outcome = NoMatch
 			}
 		}
-		trace = append(trace, t)
+		e.trace = append(e.trace, t)
 	}
 	def := RuleTrace{Rule: DefaultRule, File: s.def.file, Retain: quarantine.FormatDuration(s.def.retain), Outcome: NotTried}
-	if decider == &s.def {
+	if e.decider == &s.def {
 		def.Outcome = Matched
 	}
-	return decision(decider, failed), append(trace, def)
+	e.trace = append(e.trace, def)
+	return e
 }
 
 // decision is what the deciding rule gives, but never less than what a rule

@@ -45,7 +45,7 @@ func TestShippedPoliciesDecide(t *testing.T) {
 		{"examples/watched-networks.yaml", vm(func(d *quarantine.Deletion) { d.Addresses[0].IP = "not an address" }), "default", 14 * day},
 		{"examples/watched-networks.yaml", vm(func(d *quarantine.Deletion) { d.Deleter = quarantine.Principal{ID: "u9", Name: "eve"} }), "watched-person", 90 * day},
 		{"examples/watched-networks.yaml", vm(func(d *quarantine.Deletion) { d.Deleter = quarantine.Principal{ID: "u2"} }), "deleted-by-another", 60 * day},
-		{"examples/batch-and-ci.yaml", vm(func(d *quarantine.Deletion) { d.Tags = []string{"ci-runner"} }), "ci-runners", 2 * day},
+		{"examples/batch-and-ci.yaml", vm(func(d *quarantine.Deletion) { d.Project.Name = "ci-atlas" }), "ci-runners", 2 * day},
 		{"examples/batch-and-ci.yaml", vm(nil), "default", 30 * day},
 		{"examples/regulated.yaml", vm(func(d *quarantine.Deletion) { d.Metadata = map[string]string{"retention-class": "archive"} }), "archive", 3 * 365 * day},
 		{"examples/regulated.yaml", vm(nil), "default", 30 * day},
