@@ -45,6 +45,7 @@ type services struct {
 	adopter    *quarantine.Adopter
 	holds      *quarantine.Holds
 	restorer   *quarantine.Restorer
+	clouder    *quarantine.CloudRestorer
 	exporter   *quarantine.Exporter
 	reconciler *quarantine.Reconciler
 	guard      *quarantine.GuardKeeper
@@ -150,7 +151,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.guard = quarantine.NewGuardKeeper(ledger, d.registry, d.registry, d.catalog)
 	s.guard.Checked = obs.GuardChecked
 	s.reconciler = quarantine.NewReconciler(s.adopter, d.registry, quarantine.ReconcileConfig{
-		Workers: d.cfg.Capture.Workers, LostAfter: d.cfg.Reconcile.LostAfter.Duration, MeasureDisks: 500, Seen: d.catalog,
+		Workers: d.cfg.Capture.Workers, LostAfter: d.cfg.Reconcile.LostAfter.Duration, MeasureDisks: 500, Seen: d.catalog, Marks: d.catalog,
 	})
 	s.inquirer = quarantine.NewInquirer(s.recorder, s.reconciler, quarantine.InquirerConfig{
 		Clouds: d.readers(), Inventory: d.catalog, Inquiries: d.catalog, Marks: d.catalog, Clock: d.clock,
@@ -162,6 +163,10 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	})
 	// The one place where something that can remove is handed over.
 	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
+	s.clouder = quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
+		Restorer: s.restorer, Clouds: d.writers(), Deletions: d.catalog, Snapshots: d.registry, Reader: d.registry,
+		Discarder: s.collector, Marks: d.catalog,
+	})
 
 	d.jobs = &jobs{
 		run: map[string]func(context.Context, string, quarantine.JobOptions) quarantine.Report{

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 
 	"quarantine/internal/openstack"
 	"quarantine/internal/quarantine"
@@ -52,4 +54,38 @@ func (d *daemon) readers() []quarantine.CloudReader {
 		out = append(out, a)
 	}
 	return out
+}
+
+// writers are the clouds' APIs as restores see them.
+func (d *daemon) writers() []quarantine.CloudWriter {
+	var out []quarantine.CloudWriter
+	for _, a := range d.apis {
+		out = append(out, a)
+	}
+	return out
+}
+
+// clouder gives disks back to clouds, and has the collector, which alone may,
+// take the seal off at once where a disk itself was given.
+type clouder struct {
+	*quarantine.CloudRestorer
+	collector *quarantine.Collector
+	log       *slog.Logger
+}
+
+// Restore gives back. What it gave is given whether or not the seals come off
+// now; the next collect run takes them off otherwise.
+func (c clouder) Restore(ctx context.Context, actor string, o quarantine.CloudOrder, tell quarantine.CloudTell) (quarantine.CloudResult, error) {
+	res, err := c.CloudRestorer.Restore(ctx, actor, o, tell)
+	for i, d := range res.Disks {
+		if d.State != quarantine.Restored {
+			continue
+		}
+		if err := c.collector.Unseal(context.WithoutCancel(ctx), actor, d.ID, "given to a cloud"); err != nil {
+			c.log.Warn("the seal of a restored disk stays until the next collect run", "disk", d.ID, "error", err)
+			continue
+		}
+		res.Disks[i].Sealed = false
+	}
+	return res, err
 }

@@ -31,6 +31,8 @@ type Config struct {
 	Recorder Recorder
 	Holds    Holds
 	Restorer Restorer
+	// Clouder gives disks back to clouds.
+	Clouder  Clouder
 	Exporter Exporter
 	Purger   Purger
 	Guards   Guards
@@ -106,6 +108,12 @@ type Holds interface {
 type Restorer interface {
 	Clone(ctx context.Context, actor, id string, dst quarantine.PoolRef, name string, flatten bool, reason string, progress quarantine.Progress) (quarantine.Disk, error)
 	InPlace(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+}
+
+// Clouder gives disks back to clouds: *quarantine.CloudRestorer.
+type Clouder interface {
+	Plan(ctx context.Context, o quarantine.CloudOrder) (quarantine.CloudPlan, error)
+	Restore(ctx context.Context, actor string, o quarantine.CloudOrder, tell quarantine.CloudTell) (quarantine.CloudResult, error)
 }
 
 // Exporter reads disks out: *quarantine.Exporter.

@@ -31,6 +31,8 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", disk + "/extend", `{"until":"2027-11-20T12:00:00Z","reason":"because"}`, api.RoleOperator},
 		{"POST", disk + "/export", reason, api.RoleOperator},
 		{"POST", disk + "/restore", `{"name":"again","reason":"because"}`, api.RoleOperator},
+		{"POST", "/v1/restore", `{"vm":"vm-9","as":"volume","reason":"because"}`, api.RoleOperator},
+		{"POST", "/v1/restores/0123456789abcdef/cancel", "", api.RoleOperator},
 		{"POST", disk + "/purge", reason, api.RoleAdmin},
 		{"GET", "/v1/guard", "", api.RoleViewer},
 		{"PUT", "/v1/guard?pool=vms", `{"on":true,"reason":"because"}`, api.RoleAdmin},

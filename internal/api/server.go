@@ -20,6 +20,8 @@ type Server struct {
 	router  *router
 	api     huma.API
 	openapi openapi
+	// running are the restores to clouds that can be cancelled.
+	running running
 	// bodyTimeout is how long a body may take to arrive.
 	bodyTimeout time.Duration
 }
@@ -122,6 +124,7 @@ func (c *Config) validate() error {
 	need(c.Recorder != nil, "Recorder")
 	need(c.Holds != nil, "Holds")
 	need(c.Restorer != nil, "Restorer")
+	need(c.Clouder != nil, "Clouder")
 	need(c.Exporter != nil, "Exporter")
 	need(c.Purger != nil, "Purger")
 	need(c.Guards != nil, "Guards")

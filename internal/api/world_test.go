@@ -24,6 +24,7 @@ import (
 	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 	"quarantine/internal/quarantine/fakeceph"
+	"quarantine/internal/quarantine/fakecloud"
 )
 
 const day = 24 * time.Hour
@@ -60,6 +61,7 @@ type world struct {
 	http    *httptest.Server
 	client  *http.Client
 	ceph    *fakeceph.Ceph
+	cloud   *fakecloud.Cloud // restored to: its volumes are in vms, its images in one
 	catalog *catalog.Catalog
 	custody *custody
 	jobs    *jobs
@@ -136,6 +138,9 @@ func (w *world) wire() {
 	w.record = quarantine.NewRecorder(w.adopter)
 	reconciler := quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: 2, LostAfter: time.Hour})
 	keeper := quarantine.NewGuardKeeper(ledger, w.ceph, w.ceph, cat)
+	restorer := quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph)
+	collector := quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety())
+	w.cloud = fakecloud.New("vac", w.ceph, vms, one)
 	sum := func(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 	w.cfg = api.Config{
 		Clock: w.clock.Now, Log: slog.New(slog.NewJSONHandler(w.log, nil)), MaxBody: maxBody,
@@ -153,8 +158,10 @@ func (w *world) wire() {
 		Clouds:   map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
 		Clusters: w.ceph,
 		Disks:    cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger, w.ceph, w.ceph),
-		Restorer: quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph), Exporter: quarantine.NewExporter(ledger, w.ceph),
-		Purger: quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety()),
+		Restorer: restorer, Clouder: quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
+			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
+		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
+		Purger: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Policy: explainer{policies, w.ceph}, Coverage: covered{},
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {

@@ -12,7 +12,7 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// Restore gives a disk back, and tells progress (which may be nil) how far a
+// Restore gives a disk back as a clone or in place, and tells progress (which may be nil) how far a
 // flatten is. An error after the first progress is a *wire.Problem like any
 // other. If the answer ends before the restore's end, the error wraps
 // ErrUnreachable and ErrUncertain.

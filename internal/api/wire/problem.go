@@ -14,7 +14,7 @@ type Problem struct {
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail,omitempty"`
-	Code   string `json:"code" enum:"invalid,unauthorized,forbidden,not_found,too_large,refused,exists,busy,conflict,unavailable,internal"`
+	Code   string `json:"code" enum:"invalid,unauthorized,forbidden,not_found,too_large,refused,exists,busy,conflict,cancelled,unavailable,internal"`
 }
 
 // The codes of a Problem.
@@ -28,6 +28,7 @@ const (
 	CodeExists       = "exists"
 	CodeBusy         = "busy"
 	CodeConflict     = "conflict"
+	CodeCancelled    = "cancelled"
 	CodeUnavailable  = "unavailable"
 	CodeInternal     = "internal"
 )

@@ -22,28 +22,6 @@ type ReasonRequest struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 }
 
-// RestoreRequest gives a disk back (POST /v1/disks/{id}/restore). With InPlace
-// the other fields but Reason are empty; else Name is the new image's name, in
-// Pool (the disk's own where empty). The answer is a stream of Step, one JSON
-// value a line.
-type RestoreRequest struct {
-	InPlace   bool   `json:"in_place,omitempty"`
-	Pool      string `json:"pool,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Flatten   bool   `json:"flatten,omitempty"`
-	Reason    string `json:"reason" minLength:"1" maxLength:"2000"`
-}
-
-// Step is one line of the answer to a restore: progress, and at the end either
-// the disk or an error.
-type Step struct {
-	Done  uint64   `json:"done,omitempty"`
-	Total uint64   `json:"total,omitempty"`
-	Disk  *Disk    `json:"disk,omitempty"`
-	Error *Problem `json:"error,omitempty"`
-}
-
 // JobRequest runs a job (POST /v1/jobs/{job}). The answer is a
 // quarantine.Report.
 type JobRequest struct {
