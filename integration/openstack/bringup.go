@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"quarantine/integration/openstack/fakeneutron"
 )
@@ -54,53 +53,29 @@ func (l *Lab) save(ctx context.Context, o Options, marks []*os.File) error {
 	return l.launch(ctx, o, marks)
 }
 
+// tasks are the steps of a lab's start.
 func (l *Lab) tasks(o Options) []task {
 	start := func(name string, after ...string) task {
 		return task{name, after, func(ctx context.Context) error { return l.StartService(ctx, name) }}
 	}
-	sync := func(project string, args ...string) task {
-		return task{project + "-db", []string{"mariadb", "configuration"}, func(ctx context.Context) error {
-			return l.inside(ctx, project+"-db", args...)
-		}}
-	}
 	return []task{
 		{"ceph", nil, func(ctx context.Context) error { return l.cephSide(ctx, !o.Unguarded) }},
 		{"configuration", []string{"ceph"}, l.configuration},
-		{"mariadb", nil, func(ctx context.Context) error {
-			if err := l.site.write("databases.sql", l.path("etc/databases.sql")); err != nil {
-				return err
-			}
-			err := l.inside(ctx, "mariadb-install", "/usr/bin/mariadb-install-db", "--no-defaults", "--user=root", "--datadir="+l.path("var/mysql"), "--skip-test-db")
-			if err != nil {
-				return err
-			}
-			return l.StartService(ctx, "mariadb")
-		}},
+		{"databases", []string{"configuration"}, l.databases},
 		start("epmd"), start("rabbitmq", "epmd", "configuration"), start("libvirtd", "configuration"), start("neutron", "configuration"),
-		{"secret", []string{"libvirtd", "ceph"}, l.secret},
-		sync("keystone", "/bin/sh", "-ec", fmt.Sprintf(`
-			m="keystone-manage --config-file $1"; u=http://127.0.0.1:%d/v3; $m db_sync
-			$m bootstrap --bootstrap-password %s --bootstrap-region-id %s --bootstrap-public-url $u --bootstrap-internal-url $u --bootstrap-admin-url $u`,
-			l.site.Ports.Identity, password, region), "sh", l.config("keystone")),
-		sync("placement", "/usr/bin/placement-manage", "--config-file", l.config("placement"), "db", "sync"),
-		sync("glance", "/usr/bin/glance-manage", "--config-file", l.config("glance"), "db_sync"),
-		sync("cinder", append([]string{"/usr/bin/cinder-manage"}, append(l.configs("cinder"), "db", "sync")...)...),
-		sync("nova-api", append([]string{"/usr/bin/nova-manage"}, append(l.configs("nova"), "api_db", "sync")...)...),
-		sync("nova", append([]string{"/usr/bin/nova-manage"}, append(l.configs("nova"), "db", "sync", "--local_cell")...)...),
-		{"cells", []string{"nova-db", "nova-api-db"}, l.cells},
-		start("keystone", "keystone-db"),
-		{"identity", []string{"keystone"}, l.identity},
-		start("placement", "placement-db"),
-		start("glance-api", "glance-db", "rabbitmq"),
-		start("nova-conductor", "cells", "rabbitmq", "identity", "placement"),
-		start("nova-scheduler", "cells", "rabbitmq", "identity", "placement"),
-		start("nova-api", "cells", "rabbitmq"),
-		start("nova-compute", "cells", "rabbitmq", "identity", "placement", "secret"),
-		start("cinder-api", "cinder-db", "rabbitmq"),
-		start("cinder-scheduler", "cinder-db", "rabbitmq"),
-		start("cinder-volume", "cinder-db", "rabbitmq"),
-		{"images", []string{"identity", "glance-api"}, l.images},
-		{"flavors", []string{"identity", "nova-api"}, l.flavors},
+		{"secret", []string{"libvirtd"}, l.secret},
+		start("keystone", "databases"),
+		start("placement", "databases"),
+		// These sign in while they start.
+		start("nova-conductor", "keystone", "placement", "rabbitmq"),
+		start("nova-scheduler", "keystone", "placement", "rabbitmq"),
+		start("nova-compute", "keystone", "placement", "rabbitmq", "secret"),
+		start("nova-api", "databases", "rabbitmq"),
+		start("glance-api", "databases", "rabbitmq"),
+		start("cinder-api", "databases", "rabbitmq"),
+		start("cinder-scheduler", "databases", "rabbitmq"),
+		start("cinder-volume", "databases", "rabbitmq"),
+		{"images", []string{"keystone", "glance-api"}, l.images},
 	}
 }
 
@@ -174,32 +149,4 @@ func (l *Lab) secret(ctx context.Context) error {
 	}
 	_, err = l.Virsh(ctx, "secret-set-value", l.site.SecretUUID, key)
 	return err
-}
-
-// cells makes Nova's two cells by hand, for five calls of nova-manage: cell0,
-// where servers are that no host took, has the schema of the other. The only
-// host is in the other.
-func (l *Lab) cells(ctx context.Context) error {
-	dump, err := l.run(ctx, "", "mariadb-dump", append(l.dumpArgs(), "nova")...)
-	if err != nil {
-		return err
-	}
-	statements := fmt.Sprintf(`INSERT INTO nova_api.cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled) VALUES
-		(NOW(), '00000000-0000-0000-0000-000000000000', 'cell0', 'none:///', '%s', 0), (NOW(), '%s', 'cell1', '%s', '%s', 0);
-		INSERT INTO nova_api.host_mappings (created_at, cell_id, host) SELECT NOW(), id, '%s' FROM nova_api.cell_mappings WHERE name='cell1';
-		USE nova_cell0;
-		`, l.site.DB("nova_cell0"), newUUID(), l.site.Rabbit(), l.site.DB("nova"), node)
-	_, err = l.sql(ctx, statements+dump)
-	return err
-}
-
-// dumpArgs are sqlArgs without what only the client knows.
-func (l *Lab) dumpArgs() []string {
-	var args []string
-	for _, a := range l.sqlArgs() {
-		if !strings.HasPrefix(a, "-N") {
-			args = append(args, a)
-		}
-	}
-	return args
 }

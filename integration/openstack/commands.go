@@ -24,11 +24,11 @@ func (l *Lab) Virsh(ctx context.Context, args ...string) (string, error) {
 // sql runs statements as the services' database user, and returns the rows of
 // the answers, one a line, with tabs between the columns.
 func (l *Lab) sql(ctx context.Context, statements string) (string, error) {
-	return l.run(ctx, statements, "mariadb", l.sqlArgs()...)
+	return l.run(ctx, statements, "mariadb", append(l.sqlArgs(), "--skip-column-names")...)
 }
 
 func (l *Lab) sqlArgs() []string {
-	return []string{"--no-defaults", "-N", "-h127.0.0.1", "-P" + strconv.Itoa(l.site.Ports.Database), "-uopenstack", "-p" + password}
+	return []string{"--no-defaults", "-h127.0.0.1", "-P" + strconv.Itoa(l.site.Ports.Database), "-uopenstack", "-p" + password}
 }
 
 // run runs a program on the machine, not in the lab's namespaces: a client.

@@ -51,24 +51,17 @@ func (l *Lab) identity(ctx context.Context) error {
 		}
 		return s.member(ctx, "alice", domain, project, roles["member"])
 	})
-	p := l.site.Ports
-	for _, e := range []struct {
-		kind, name string
-		port       int
-		path       string
-	}{
-		{"compute", "nova", p.Compute, "/v2.1"}, {"placement", "placement", p.Placement, ""}, {"image", "glance", p.Image, ""},
-		{"volumev3", "cinderv3", p.Volume, "/v3/%(project_id)s"}, {"block-storage", "cinder", p.Volume, "/v3/%(project_id)s"},
-		{"network", "neutron", p.Network, ""},
-	} {
+	for _, e := range l.site.endpoints() {
+		if e.kind == "identity" {
+			continue // the bootstrap's
+		}
 		steps = append(steps, func() error {
 			service, err := s.create(ctx, "service", object{"type": e.kind, "name": e.name})
 			if err != nil {
 				return err
 			}
 			for _, face := range []string{"public", "internal", "admin"} {
-				url := fmt.Sprintf("http://127.0.0.1:%d%s", e.port, e.path)
-				_, err := s.create(ctx, "endpoint", object{"service_id": service, "interface": face, "region": region, "url": url})
+				_, err := s.create(ctx, "endpoint", object{"service_id": service, "interface": face, "region": region, "url": e.url})
 				if err != nil {
 					return err
 				}
@@ -77,6 +70,23 @@ func (l *Lab) identity(ctx context.Context) error {
 		})
 	}
 	return together(steps...)
+}
+
+// endpoint is a service of the catalogue.
+type endpoint struct{ kind, name, url string }
+
+func (s site) endpoints() []endpoint {
+	at := func(port int, path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", port, path) }
+	p := s.Ports
+	return []endpoint{
+		{"identity", "keystone", at(p.Identity, "/v3")},
+		{"compute", "nova", at(p.Compute, "/v2.1")},
+		{"placement", "placement", at(p.Placement, "")},
+		{"image", "glance", at(p.Image, "")},
+		{"volumev3", "cinderv3", at(p.Volume, "/v3/%(project_id)s")},
+		{"block-storage", "cinder", at(p.Volume, "/v3/%(project_id)s")},
+		{"network", "neutron", at(p.Network, "")},
+	}
 }
 
 // create makes one of a kind of Keystone's resources and returns its id.

@@ -23,7 +23,8 @@ func (l *Lab) await(ctx context.Context, s service, started time.Time) error {
 	if s.ready == nil {
 		return nil
 	}
-	tick := time.NewTicker(100 * time.Millisecond)
+	// A probe that is dear must not take the time that starting needs.
+	tick := time.NewTicker(max(50*time.Millisecond, s.every))
 	defer tick.Stop()
 	for {
 		ask, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -87,7 +88,7 @@ func answers(port int) probe {
 // seconds.
 func (l *Lab) reports(database, binary, column string) probe {
 	return func(ctx context.Context, started time.Time) error {
-		query := fmt.Sprintf("SELECT 1 FROM %s.services WHERE `binary`='%s' AND report_count>0 AND %s>='%s'",
+		query := fmt.Sprintf("SELECT 1 FROM %s.services WHERE `binary`='%s' AND report_count>0 AND %s>'%s'",
 			database, binary, column, started.UTC().Truncate(time.Second).Format(time.DateTime))
 		out, err := l.sql(ctx, query)
 		if err != nil {

@@ -199,11 +199,22 @@ func (s *Session) Attach(ctx context.Context, server, volume string) error {
 	return err
 }
 
-// Detach takes a volume from a server and returns when it is available.
+// Detach takes a volume from a server and returns when it is available. The
+// server must be stopped (Stop): the guests of a lab do not let go of a disk.
 func (s *Session) Detach(ctx context.Context, server, volume string) error {
 	if err := s.Do(ctx, http.MethodDelete, "compute", "/servers/"+server+"/os-volume_attachments/"+volume, nil, nil); err != nil {
 		return fmt.Errorf("detach volume %s: %w", volume, err)
 	}
 	_, err := s.WaitVolume(ctx, volume, "available")
+	return err
+}
+
+// Stop shuts a server down and returns when it is SHUTOFF: 3 s, for its guest
+// does not listen.
+func (s *Session) Stop(ctx context.Context, id string) error {
+	if err := s.Action(ctx, id, object{"os-stop": nil}); err != nil {
+		return fmt.Errorf("stop server %s: %w", id, err)
+	}
+	_, err := s.WaitServer(ctx, id, "SHUTOFF")
 	return err
 }

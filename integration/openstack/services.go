@@ -3,6 +3,7 @@ package openstacklab
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // service is a program of the lab that stays.
@@ -12,6 +13,7 @@ type service struct {
 	env  []string // beside that of all
 	// ready says whether it serves; nil: as soon as it runs.
 	ready probe
+	every time.Duration // how often it is asked; 0: often
 }
 
 // service returns the description of a service.
@@ -27,11 +29,13 @@ func (l *Lab) service(name string) (service, bool) {
 // services are all services, in the order in which people think of them.
 func (l *Lab) services() []service {
 	p := l.site.Ports
+	// A client program a second is enough.
+	const reports = time.Second
 	nova := func(name string, ready probe) service {
-		return service{name: name, args: append([]string{"/usr/bin/" + name}, l.configs("nova")...), ready: ready}
+		return service{name: name, args: append([]string{"/usr/bin/" + name}, l.configs("nova")...), ready: ready, every: reports}
 	}
 	cinder := func(name string, ready probe) service {
-		return service{name: name, args: append([]string{"/usr/bin/" + name}, l.configs("cinder")...), ready: ready}
+		return service{name: name, args: append([]string{"/usr/bin/" + name}, l.configs("cinder")...), ready: ready, every: reports}
 	}
 	return []service{
 		{name: "mariadb", ready: greets(p.Database, ""), args: []string{
@@ -45,7 +49,7 @@ func (l *Lab) services() []service {
 		{name: "epmd", args: []string{"/usr/bin/epmd"}, env: l.rabbitEnv(), ready: greets(p.EPMD, "\x00\x01n")},
 		{name: "rabbitmq", args: []string{"/usr/lib/rabbitmq/bin/rabbitmq-server"}, env: l.rabbitEnv(),
 			ready: greets(p.Rabbit, "AMQP\x00\x00\x09\x01")},
-		{name: "libvirtd", args: []string{"/usr/sbin/libvirtd", "-f", l.path("etc/libvirtd.conf"), "-p", l.path("run/libvirtd.pid")}, ready: l.virshAnswers},
+		{name: "libvirtd", args: []string{"/usr/sbin/libvirtd", "-f", l.path("etc/libvirtd.conf"), "-p", l.path("run/libvirtd.pid")}, ready: l.virshAnswers, every: reports},
 		{name: "neutron", args: []string{l.path("run/openstacklab"), "neutron", l.Dir}, ready: answers(p.Network)},
 		l.wsgi("keystone", p.Identity, "/usr/bin/keystone-wsgi-public", 2, "OS_KEYSTONE_CONFIG_FILES="+l.config("keystone")+";"+l.override("keystone")),
 		l.wsgi("placement", p.Placement, "/usr/bin/placement-api", 1, "OS_PLACEMENT_CONFIG_DIR="+l.path("etc/placement")),

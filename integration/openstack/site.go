@@ -34,8 +34,8 @@ type site struct {
 	SecretUUID string // libvirt's name for the key
 }
 
-// databases are those of the services.
-var databases = []string{"keystone", "placement", "glance", "cinder", "nova_api", "nova_cell0", "nova"}
+// databaseNames are those of the services.
+var databaseNames = []string{"keystone", "placement", "glance", "cinder", "nova_api", "nova_cell0", "nova"}
 
 // Region is the region's name, for the templates.
 func (s site) Region() string { return region }
@@ -47,7 +47,7 @@ func (s site) Node() string { return node }
 func (s site) Password() string { return password }
 
 // Databases are all databases, for the templates.
-func (s site) Databases() []string { return databases }
+func (s site) Databases() []string { return databaseNames }
 
 // DB is the address of a database.
 func (s site) DB(name string) string {

@@ -49,19 +49,25 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := command(ctx, args, stdout, stderr)
-	var exit *exec.ExitError
+	var status programStatus
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errUsage), errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stderr, usage)
 		return 2
-	case errors.As(err, &exit):
-		return max(1, exit.ExitCode())
+	case errors.As(err, &status):
+		return int(status)
 	}
 	fmt.Fprintln(stderr, "error:", err)
 	return 1
 }
+
+// programStatus is the exit status of the program that run ran, which has said
+// itself what is wrong.
+type programStatus int
+
+func (s programStatus) Error() string { return fmt.Sprintf("the program ended with status %d", int(s)) }
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
@@ -175,7 +181,13 @@ func runWith(ctx context.Context, cephDir string, commit time.Duration, args []s
 	cmd.Env = append(os.Environ(), cephlab.Env+"="+ceph.Dir, openstacklab.Variable+"="+l.Dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	return cmd.Run()
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) {
+		return programStatus(max(1, exit.ExitCode()))
+	} else if err != nil {
+		return fmt.Errorf("run %s: %w", args[0], err)
+	}
+	return nil
 }
 
 func explain(w io.Writer, l *openstacklab.Lab) {

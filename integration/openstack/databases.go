@@ -1,0 +1,104 @@
+package openstacklab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// databases starts MariaDB with the services' databases. Making them takes
+// more time than all the rest, so what was made is kept for other labs (see
+// cacheDir); only the ports must be changed then.
+func (l *Lab) databases(ctx context.Context) error {
+	if err := l.site.write("databases.sql", l.path("etc/databases.sql")); err != nil {
+		return err
+	}
+	cache, err := l.cacheDir(ctx)
+	if err != nil {
+		return err
+	}
+	switch err := os.CopyFS(l.path("var/mysql"), os.DirFS(cache)); {
+	case err == nil:
+		if err := l.StartService(ctx, "mariadb"); err != nil {
+			return err
+		}
+		return l.readdress(ctx)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("copy the databases from %s: %w", cache, err)
+	}
+	if err := perform(ctx, l.log, l.databaseTasks()); err != nil {
+		return err
+	}
+	return l.fillCache(ctx, cache)
+}
+
+// databaseTasks make the databases, with all that the services keep in them.
+func (l *Lab) databaseTasks() []task {
+	start := func(name string, after ...string) task {
+		return task{name, after, func(ctx context.Context) error { return l.StartService(ctx, name) }}
+	}
+	program := func(name, after string, args ...string) task {
+		return task{name, []string{after}, func(ctx context.Context) error { return l.inside(ctx, name, args...) }}
+	}
+	with := func(program string, configs []string, args ...string) []string {
+		return append(append([]string{program}, configs...), args...)
+	}
+	keystone := []string{"--config-file", l.config("keystone")}
+	url := l.AuthURL()
+	return []task{
+		{"mariadb-install", nil, func(ctx context.Context) error {
+			return l.inside(ctx, "mariadb-install", "/usr/bin/mariadb-install-db", "--no-defaults", "--user=root",
+				"--datadir="+l.path("var/mysql"), "--skip-test-db")
+		}},
+		start("mariadb", "mariadb-install"),
+		program("keystone-db", "mariadb", with("/usr/bin/keystone-manage", keystone, "db_sync")...),
+		program("keystone-bootstrap", "keystone-db", with("/usr/bin/keystone-manage", keystone, "bootstrap",
+			"--bootstrap-password", password, "--bootstrap-region-id", region,
+			"--bootstrap-public-url", url, "--bootstrap-internal-url", url, "--bootstrap-admin-url", url)...),
+		program("placement-db", "mariadb", with("/usr/bin/placement-manage", []string{"--config-file", l.config("placement")}, "db", "sync")...),
+		program("glance-db", "mariadb", with("/usr/bin/glance-manage", []string{"--config-file", l.config("glance")}, "db_sync")...),
+		program("cinder-db", "mariadb", with("/usr/bin/cinder-manage", l.configs("cinder"), "db", "sync")...),
+		program("nova-api-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "api_db", "sync")...),
+		program("nova-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "db", "sync", "--local_cell")...),
+		{"cells", []string{"nova-db", "nova-api-db"}, l.cells},
+		start("keystone", "keystone-bootstrap"),
+		{"identity", []string{"keystone"}, l.identity},
+	}
+}
+
+// cells makes Nova's two cells by hand, for five calls of nova-manage: cell0,
+// where servers are that no host took, has the schema of the other. The only
+// host is in the other. It makes the flavors, too.
+func (l *Lab) cells(ctx context.Context) error {
+	dump, err := l.run(ctx, "", "mariadb-dump", append(l.sqlArgs(), "nova")...)
+	if err != nil {
+		return err
+	}
+	statements := fmt.Sprintf(`INSERT INTO nova_api.cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled) VALUES
+		(NOW(), '00000000-0000-0000-0000-000000000000', 'cell0', 'none:///', '', 0), (NOW(), '%s', 'cell1', '', '', 0);
+		INSERT INTO nova_api.host_mappings (created_at, cell_id, host) SELECT NOW(), id, '%s' FROM nova_api.cell_mappings WHERE name='cell1';
+		`, newUUID(), node)
+	_, err = l.sql(ctx, statements+flavors()+l.cellAddresses()+"USE nova_cell0;\n"+dump)
+	return err
+}
+
+// cellAddresses are the statements that say where the cells are.
+func (l *Lab) cellAddresses() string {
+	return fmt.Sprintf(`UPDATE nova_api.cell_mappings SET database_connection='%s' WHERE name='cell0';
+		UPDATE nova_api.cell_mappings SET database_connection='%s', transport_url='%s' WHERE name='cell1';
+		`, l.site.DB("nova_cell0"), l.site.DB("nova"), l.site.Rabbit())
+}
+
+// readdress writes this lab's ports into databases that another lab made.
+func (l *Lab) readdress(ctx context.Context) error {
+	var b strings.Builder
+	b.WriteString(l.cellAddresses())
+	for _, e := range l.site.endpoints() {
+		fmt.Fprintf(&b, "UPDATE keystone.endpoint e JOIN keystone.service s ON s.id = e.service_id SET e.url='%s' WHERE s.type='%s';\n", e.url, e.kind)
+	}
+	_, err := l.sql(ctx, b.String())
+	return err
+}
