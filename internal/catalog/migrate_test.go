@@ -111,7 +111,7 @@ func TestMigrateFromVersion1(t *testing.T) {
 		time.Date(2025, 3, 4, 5, 6, 7, 10_000, time.UTC),
 		time.Date(2025, 3, 4, 5, 6, 7, 100_000_000, time.UTC),
 		time.Date(2025, 3, 4, 5, 6, 7, 123_456_000, time.UTC),
-		time.Date(2025, 12, 31, 23, 59, 59, 999_999_000, time.UTC), // which SQLite rounds up
+		time.Date(2025, 12, 31, 23, 59, 59, 999_999_000, time.UTC), // the next second in whole milliseconds
 		time.Date(2024, 2, 29, 0, 0, 0, 0, time.FixedZone("east", 7200)),
 		time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
 		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),

@@ -5,8 +5,8 @@ ALTER TABLE deletions ADD COLUMN cloud TEXT NOT NULL DEFAULT '';
 ALTER TABLE deletions ADD COLUMN acted_at BIGINT NOT NULL DEFAULT -62135596800000000; -- ended, else started, else received
 ALTER TABLE deletions ADD COLUMN asked INTEGER NOT NULL DEFAULT 0; -- 1: the cloud's APIs were asked
 
--- The records' times are UTC, with up to six digits after the second, which
--- SQLite would round to three. Only what is before the fraction is left to it.
+-- The records' times are UTC, with up to six digits after the second;
+-- SQLite's own times keep three. Only what is before the fraction is left to it.
 UPDATE deletions SET
     cloud = coalesce(json_extract(record, '$.cloud'), ''),
     acted_at = coalesce((
