@@ -198,6 +198,7 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 		// is what secondLife compares with.
 		d.DeletedAt = e.DeletedAt.UTC().Truncate(time.Second)
 	}
+	d.Parent = inherit(d.Key, d.Parent, img.Info().Parent)
 	onImage := d
 	onImage.State = Quarantined
 	onImage.Sealed = true

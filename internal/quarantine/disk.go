@@ -96,6 +96,10 @@ type Decision struct {
 	Isolate bool `json:"isolate,omitempty"`
 	// Hold, where not nil, is a hold that the policy places at capture.
 	Hold *PolicyHold `json:"hold,omitempty"`
+	// Flatten says when the disk is made independent of its parent; "" means
+	// never. It has no part in how long the disk is kept. Unlike the rest of the
+	// decision it is no promise: a flatten goes by the policy of its day.
+	Flatten FlattenRule `json:"flatten,omitempty"`
 }
 
 // PolicyHold is a hold that a policy asks for.

@@ -45,6 +45,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	d.Version, d.State = 0, ""
 	d.EarlyBy, d.ExpiringAt, d.Intent = "", time.Time{}, ""
 	d.Sealed, d.SizeBytes, d.ProtectedUntil = info.Sealed, info.SizeBytes, e.ProtectedUntil.UTC()
+	d.Parent = inherit(d.Key, d.Parent, info.Parent)
 	if err := a.importIdentity(ctx, &d, h); err != nil {
 		return Disk{}, err
 	}

@@ -8,6 +8,7 @@ const (
 	JobReconcile = "reconcile"
 	JobGuard     = "guard"
 	JobClouds    = "clouds"
+	JobFlatten   = "flatten"
 )
 
 // Report is what a run of a job did, or with DryRun would do.

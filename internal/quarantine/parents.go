@@ -43,6 +43,24 @@ type Parent struct {
 	Refused string `json:"refused,omitempty"`
 }
 
+// FlattenRule says when a policy has a disk flattened.
+type FlattenRule string
+
+// The rules. When none is given it is FlattenNever.
+const (
+	FlattenNever  FlattenRule = "never"
+	FlattenOnHold FlattenRule = "on-hold" // while a hold is open
+	// FlattenWhenBlocked: when somebody wants the parent gone and it cannot go
+	// (ParentImage.Blocked).
+	FlattenWhenBlocked FlattenRule = "when-parent-blocked"
+	FlattenAlways      FlattenRule = "always"
+)
+
+// FlattenRules lists all rules.
+func FlattenRules() []FlattenRule {
+	return []FlattenRule{FlattenNever, FlattenOnHold, FlattenWhenBlocked, FlattenAlways}
+}
+
 // Pins reports whether the disk keeps a parent from being deleted.
 func (d *Disk) Pins() bool { return d.Parent != nil && d.Parent.FlattenedAt.IsZero() }
 
@@ -55,7 +73,7 @@ func inherit(key Key, known *Parent, seen *ParentRef) *Parent {
 		return nil
 	case seen == nil, known != nil && known.Key.ImageID == seen.Key.ImageID && known.FlattenedAt.IsZero():
 		p := *known
-		p.Key.FSID = key.FSID
+		p.Key.FSID, p.Refused = key.FSID, ""
 		return &p
 	}
 	return &Parent{ParentRef: *seen, CopyBytes: -1}

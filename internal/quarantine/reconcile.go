@@ -402,10 +402,18 @@ func (r *Reconciler) measure(ctx context.Context, w *run, dry bool) error {
 		return fmt.Errorf("find the disks to measure: %w", err)
 	}
 	return inParallel(ctx, r.cfg.Workers, len(disks), func(i int) {
+		var below int64
 		used, err := r.reader.Used(ctx, disks[i].Key)
+		if err == nil && disks[i].Pins() {
+			below, err = r.reader.UsedOfParent(ctx, disks[i].Key)
+		}
 		if err == nil {
 			err = r.withDisk(ctx, disks[i].ID, func(d Disk) error {
 				d.UsedBytes = used
+				if d.Pins() {
+					p := *d.Parent
+					p.CopyBytes, d.Parent = below, &p
+				}
 				_, err := r.ledger.disks.PutDisk(ctx, d)
 				return err
 			})

@@ -63,6 +63,7 @@ type world struct {
 	exporter   *quarantine.Exporter
 	collector  *quarantine.Collector
 	reconciler *quarantine.Reconciler
+	flattener  *quarantine.Flattener
 	guard      *quarantine.GuardKeeper
 	inquirer   *quarantine.Inquirer
 	cloud      *fakeCloud
@@ -121,6 +122,7 @@ func (w *world) restart() {
 	w.exporter = quarantine.NewExporter(w.ledger, w.ceph)
 	w.collector = quarantine.NewCollector(w.ledger, w.ceph, w.ceph.Remover(), w.ceph, w.policy, cat, w.safety)
 	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat})
+	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)
 	w.inquirer = quarantine.NewInquirer(w.recorder, w.reconciler, quarantine.InquirerConfig{
 		Clouds: []quarantine.CloudReader{w.cloud}, Inventory: cat, Inquiries: cat, Marks: cat, Clock: w.now,
