@@ -125,7 +125,7 @@ func (s *Set) evaluate(input map[string]any, mayFail []*rule) evaluation {
 // decision is what the deciding rule gives, but never less than what a rule
 // that failed would have given: it may have been the one that applies.
 func decision(r *rule, failed []*rule) quarantine.Decision {
-	d := quarantine.Decision{Retain: r.retain, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold}
+	d := quarantine.Decision{Retain: r.retain, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold, Flatten: r.flatten}
 	if r.match == "" {
 		d.Reason = fmt.Sprintf("no rule matched; default of %s", r.file)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type ruleSpec struct {
 	Retain  string    `yaml:"retain"`
 	Hold    *holdSpec `yaml:"hold"`
 	Isolate bool      `yaml:"isolate"`
+	Flatten string    `yaml:"flatten"`
 }
 
 type holdSpec struct {
@@ -55,6 +57,7 @@ type rule struct {
 	retain  time.Duration
 	hold    *quarantine.PolicyHold
 	isolate bool
+	flatten quarantine.FlattenRule // "": never
 }
 
 // Set is a policy that loaded: rules in order, and the default.
@@ -195,6 +198,14 @@ func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {
 			return r, errors.New("hold: it needs a case_id and a reason")
 		}
 		r.hold = &quarantine.PolicyHold{CaseID: spec.Hold.CaseID, Reason: spec.Hold.Reason}
+	}
+	// Never is the same as nothing, and written as nothing.
+	switch f := quarantine.FlattenRule(spec.Flatten); {
+	case f == "" || f == quarantine.FlattenNever:
+	case slices.Contains(quarantine.FlattenRules(), f):
+		r.flatten = f
+	default:
+		return r, fmt.Errorf("flatten: %q is none of %v", spec.Flatten, quarantine.FlattenRules())
 	}
 	if r.match == "" {
 		return r, nil
