@@ -74,11 +74,17 @@ func mergeString(a, b string) string {
 }
 
 // mergePrincipal joins the names of one id, and of two ids takes the smaller
-// with its own names: a name of one user must never appear beside the id of
-// another. A name without an id gives way to any id, because nothing says that
-// it is the same user's; it would also make the result depend on the order.
+// with its own names: a name of one user must never appear beside the id or the
+// domain of another. A name without an id gives way to any id, because nothing
+// says that it is the same user's; it would also make the result depend on the
+// order. So does a domain without a name.
 func mergePrincipal(a, b Principal) Principal {
 	switch {
+	case a.ID == "" && b.ID == "" && a.Name != b.Name:
+		if b.Name == "" || a.Name != "" && a.Name < b.Name {
+			return a
+		}
+		return b
 	case a.ID == b.ID:
 		return Principal{ID: a.ID, Name: mergeString(a.Name, b.Name), Domain: mergeString(a.Domain, b.Domain)}
 	case a.ID == "" || b.ID != "" && b.ID < a.ID:
