@@ -38,18 +38,14 @@ func decodeWhole(cloud string, body []byte) ([]quarantine.Deletion, error) {
 	if !ok {
 		return nil, nil
 	}
-	var m message
-	if err := json.Unmarshal(inner, &m); err != nil {
-		return nil, invalidf("%s: %s", event, problem(err))
-	}
 	var ds []quarantine.Deletion
 	switch a.resource {
 	case quarantine.ResourceVM:
-		ds, err = serverDeletions(cloud, a, &m)
+		ds, err = serverDeletions(cloud, a, inner)
 	case quarantine.ResourceVolume:
-		ds, err = volumeDeletions(cloud, a, &m)
+		ds, err = volumeDeletions(cloud, a, inner)
 	case quarantine.ResourceImage:
-		ds, err = imageDeletions(cloud, a, &m)
+		ds, err = imageDeletions(cloud, a, inner)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", event, err)

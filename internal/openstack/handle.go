@@ -3,6 +3,7 @@ package openstack
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -36,14 +37,18 @@ type judged struct {
 
 // take works on the deliveries until there are no more, and answers the broker.
 // All answers are given here, and most messages are looked at here: only those
-// that may report a deletion get a goroutine. The broker sends no more than
-// Prefetch of them.
+// that may report a deletion go to a worker. There are as many workers as had
+// work at once; the broker sends no more than Prefetch messages.
 //
 // An acknowledgement that fails, because the connection is gone, comes to the
 // same as none: the next delivery changes nothing.
 func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	w := newWindow(ch, c.cfg.Prefetch)
 	results := make(chan judged, c.cfg.Prefetch)
+	jobs := make(chan amqp.Delivery)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer close(jobs)
 	late := time.NewTimer(ackDelay)
 	late.Stop()
 	defer late.Stop()
@@ -62,7 +67,15 @@ func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliver
 					break
 				}
 				working++
-				go func() { results <- judged{d.DeliveryTag, c.judge(work, records, d)} }()
+				select {
+				case jobs <- d: // to one that is idle
+				default:
+					workers.Go(func() {
+						for ok := true; ok; d, ok = <-jobs {
+							results <- judged{d.DeliveryTag, c.judge(work, records, d)}
+						}
+					})
+				}
 			}
 		case r := <-results:
 			working--

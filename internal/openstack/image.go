@@ -1,10 +1,6 @@
 package openstack
 
-import (
-	"encoding/json"
-
-	"quarantine/internal/quarantine"
-)
+import "quarantine/internal/quarantine"
 
 // imagePayload is the payload of Glance's image events.
 type imagePayload struct {
@@ -22,10 +18,10 @@ type imagePayload struct {
 //
 // Glance keeps the image <id> in its RBD pool, but need not (it has other
 // stores, and the event does not say which), so the disk is not required.
-func imageDeletions(cloud string, a act, m *message) ([]quarantine.Deletion, error) {
-	var p imagePayload
-	if err := json.Unmarshal(m.Payload, &p); err != nil {
-		return nil, invalidf("payload: %s", problem(err))
+func imageDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, error) {
+	m, p, err := read[imagePayload](inner)
+	if err != nil {
+		return nil, err
 	}
 	id := uuid(p.ID)
 	if id == "" {

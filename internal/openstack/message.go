@@ -13,15 +13,27 @@ import (
 // that of the request that caused the event: its user is who acts, not who
 // owns. It also has the caller's token, which is not even read here.
 type message struct {
-	Timestamp   text            `json:"timestamp"`
-	Payload     json.RawMessage `json:"payload"`
-	RequestID   text            `json:"_context_request_id"`
-	UserID      text            `json:"_context_user_id"`
-	User        text            `json:"_context_user"` // older services: the id
-	UserName    text            `json:"_context_user_name"`
-	ProjectID   text            `json:"_context_project_id"`
-	Tenant      text            `json:"_context_tenant"` // older services: the id
-	ProjectName text            `json:"_context_project_name"`
+	Timestamp   text `json:"timestamp"`
+	RequestID   text `json:"_context_request_id"`
+	UserID      text `json:"_context_user_id"`
+	User        text `json:"_context_user"` // older services: the id
+	UserName    text `json:"_context_user_name"`
+	ProjectID   text `json:"_context_project_id"`
+	Tenant      text `json:"_context_tenant"` // older services: the id
+	ProjectName text `json:"_context_project_name"`
+}
+
+// read reads a message with its payload, in one go: a message kept raw for
+// later is read several times over.
+func read[P any](inner []byte) (m *message, payload *P, err error) {
+	var whole struct {
+		message
+		Payload P `json:"payload"`
+	}
+	if err := json.Unmarshal(inner, &whole); err != nil {
+		return nil, nil, invalidf("%s", problem(err))
+	}
+	return &whole.message, &whole.Payload, nil
 }
 
 // actor is who sent the request, empty for the cloud's own periodic work.
@@ -65,6 +77,10 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	*t = ""
 	switch c := data[0]; {
 	case c == '"':
+		if plain := data[1 : len(data)-1]; isPlain(plain) { // as nearly all are
+			*t = text(plain)
+			return nil
+		}
 		var s string
 		if err := json.Unmarshal(data, &s); err != nil {
 			return err
@@ -74,6 +90,17 @@ func (t *text) UnmarshalJSON(data []byte) error {
 		*t = text(data)
 	}
 	return nil
+}
+
+// isPlain reports whether a JSON string stands for itself: ASCII without
+// escapes.
+func isPlain(s []byte) bool {
+	for _, c := range s {
+		if c == '\\' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // lenient takes a T, or leaves it zero.

@@ -1,10 +1,6 @@
 package openstack
 
-import (
-	"encoding/json"
-
-	"quarantine/internal/quarantine"
-)
+import "quarantine/internal/quarantine"
 
 // server is what an event says of a server, whatever its format.
 type server struct {
@@ -23,11 +19,12 @@ type server struct {
 }
 
 // serverDeletions reads one of Nova's events.
-func serverDeletions(cloud string, a act, m *message) ([]quarantine.Deletion, error) {
-	s, err := readServer(m.Payload)
+func serverDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, error) {
+	m, p, err := read[serverPayload](inner)
 	if err != nil {
 		return nil, err
 	}
+	s := p.server()
 	a, ok := s.settle(a)
 	if !ok {
 		return nil, nil
@@ -124,17 +121,15 @@ func (s *server) volumeDeletions(cloud, serverID string) []quarantine.Deletion {
 	return ds
 }
 
-// readServer reads a payload of either format.
-func readServer(payload json.RawMessage) (*server, error) {
-	var p struct {
-		flatServer
-		Versioned *versionedServer `json:"nova_object.data"`
-	}
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return nil, invalidf("payload: %s", problem(err))
-	}
+// serverPayload is a payload of either format.
+type serverPayload struct {
+	flatServer
+	Versioned *versionedServer `json:"nova_object.data"`
+}
+
+func (p *serverPayload) server() *server {
 	if p.Versioned != nil {
-		return p.Versioned.server(), nil
+		return p.Versioned.server()
 	}
-	return p.flatServer.server(), nil
+	return p.flatServer.server()
 }

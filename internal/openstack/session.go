@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ const (
 	stopGrace  = 10 * time.Second
 	closeGrace = 5 * time.Second
 
+	// readBuffer holds some twenty messages.
+	readBuffer = 64 << 10
+
 	consumerTag = "quarantine"
 )
 
@@ -35,6 +39,15 @@ type connection struct {
 	*amqp.Connection
 	socket net.Conn
 }
+
+// bufferedConn reads ahead. The library's own buffer is smaller than most
+// messages, which costs two reads of the network for each.
+type bufferedConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // session works on one connection until it breaks or ctx ends. It reports
 // whether messages flowed.
@@ -156,7 +169,7 @@ func (c *Consumer) connect(ctx context.Context, b broker) (*connection, error) {
 			}
 			conn.socket = socket
 			release = context.AfterFunc(ctx, func() { socket.Close() })
-			return socket, nil
+			return bufferedConn{socket, bufio.NewReaderSize(socket, readBuffer)}, nil
 		},
 	})
 	release()

@@ -1,7 +1,6 @@
 package openstack
 
 import (
-	"encoding/json"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -27,10 +26,10 @@ type volumePayload struct {
 }
 
 // volumeDeletions reads one of Cinder's events.
-func volumeDeletions(cloud string, a act, m *message) ([]quarantine.Deletion, error) {
-	var v volumePayload
-	if err := json.Unmarshal(m.Payload, &v); err != nil {
-		return nil, invalidf("payload: %s", problem(err))
+func volumeDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, error) {
+	m, v, err := read[volumePayload](inner)
+	if err != nil {
+		return nil, err
 	}
 	id := uuid(v.ID)
 	if id == "" {
