@@ -13,7 +13,7 @@ import (
 )
 
 // act does what the act says to a copy of the disk.
-func act(w http.ResponseWriter, r *http.Request) {
+func (x *daemon) act(w http.ResponseWriter, r *http.Request) {
 	d, err := find(r.PathValue("id"))
 	if err != nil {
 		refuse(w, wire.ProblemOf(err))
@@ -41,6 +41,10 @@ func act(w http.ResponseWriter, r *http.Request) {
 	case "restore":
 		var in wire.RestoreRequest
 		if err = decode(r, &in); err == nil {
+			if toCloud(in) {
+				x.restores.cloud(w, r, []wire.Disk{d.Disk}, in.As, in.Name, in.CloudWish)
+				return
+			}
 			restoreDisk(w, d.Disk, in)
 			return
 		}

@@ -35,6 +35,8 @@ type daemon struct {
 	news    *sync.Cond // a request came
 	asked   []string
 	answers map[string]canned
+
+	restores restores
 }
 
 // canned replaces an answer.
@@ -50,7 +52,9 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/disks", d.list)
 	mux.HandleFunc("GET /v1/disks/{id}", func(w http.ResponseWriter, r *http.Request) { reply(w)(diskOf(r.PathValue("id"))) })
 	mux.HandleFunc("GET /v1/disks/{id}/explain", explainDisk)
-	mux.HandleFunc("POST /v1/disks/{id}/{act}", act)
+	mux.HandleFunc("POST /v1/disks/{id}/{act}", d.act)
+	mux.HandleFunc("POST /v1/restore", d.restores.vm)
+	mux.HandleFunc("POST /v1/restores/{restore}/cancel", d.restores.cancel)
 	mux.HandleFunc("GET /v1/guard", showGuard)
 	mux.HandleFunc("PUT /v1/guard", setGuard)
 	mux.HandleFunc("POST /v1/jobs/{job}", runJob)

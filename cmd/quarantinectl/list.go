@@ -31,6 +31,9 @@ func listCommand(a *app) *cobra.Command {
 are about when a disk was deleted; a date is the beginning of that day in UTC.
 No disk is an empty list and no error; not found (3) is a pool that the daemon
 does not know.
+
+With --vm and without --sort the disks of each VM stand together: root,
+ephemeral, swap, config, rescue, volumes.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitUnreachable),
 		Example: `  # Who had the address on that Tuesday, and was deleted since?
   quarantinectl list --address 192.0.2.7 --from 2026-11-17
@@ -119,6 +122,9 @@ func (a *app) list(ctx context.Context, c *client.Client, f listFlags) error {
 		}
 		found.Total = page.Total
 		found.Disks = append(found.Disks, page.Disks...)
+	}
+	if f.query.VM != "" && f.query.Sort == "" {
+		byRole(found.Disks)
 	}
 	err := a.print(found.Disks, func(p *page) { diskTable(p, found.Disks) })
 	if end := f.offset + len(found.Disks); err == nil && int64(end) < found.Total && len(found.Disks) > 0 {

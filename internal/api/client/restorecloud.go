@@ -79,11 +79,16 @@ func (c *Client) CancelRestore(ctx context.Context, id string) error {
 // restoreSteps sends a restore to a cloud and reads its steps.
 func (c *Client) restoreSteps(ctx context.Context, path string, body any, tell func(wire.Step)) (last wire.Step, err error) {
 	lasting, hangUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer hangUp()
 	k := call{method: http.MethodPost, path: path, body: body, accept: typeSteps, changes: true, long: true}
-	stop := &stopper{client: c, hangUp: hangUp}
-	defer stop.wait()
-	defer context.AfterFunc(ctx, func() { stop.cancel(lasting) })()
+	stop := &stopper{client: c, hangUp: hangUp, id: make(chan string, 1)}
+	ended := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() { defer close(ended); stop.cancel(lasting) })
+	defer func() {
+		hangUp()
+		if !unwatch() {
+			<-ended
+		}
+	}()
 	err = c.open(lasting, k, func(body io.Reader) error {
 		steps := json.NewDecoder(body)
 		for {
@@ -110,51 +115,39 @@ func (c *Client) restoreSteps(ctx context.Context, path string, body any, tell f
 	return last, err
 }
 
+// idWait is how long a restore that is to be cancelled may take to tell its id,
+// before the client hangs up instead.
+const idWait = 2 * time.Second
+
 // stopper ends a restore whose caller wants it to end: by a word to the daemon
 // once its id is known, so that the answer goes on; else by hanging up.
 type stopper struct {
 	client *Client
 	hangUp context.CancelFunc
-
-	mu   sync.Mutex
-	id   string
-	busy sync.WaitGroup
+	id     chan string // has the id when it is known
+	once   sync.Once
 }
 
-func (s *stopper) begun(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.id = id
-}
+func (s *stopper) begun(id string) { s.once.Do(func() { s.id <- id }) }
 
-// cancel is called once, when the caller's context ends.
+// cancel is called when the caller's context ends; ctx ends with the answer.
 func (s *stopper) cancel(ctx context.Context) {
-	s.mu.Lock()
-	id := s.id
-	if id != "" {
-		s.busy.Add(1)
-	}
-	s.mu.Unlock()
-	if id == "" {
-		s.hangUp()
-		return
-	}
-	defer s.busy.Done()
-	if err := s.client.CancelRestore(ctx, id); err != nil && !errors.Is(err, quarantine.ErrNotFound) {
-		s.hangUp()
-		return
-	}
-	late := time.NewTimer(cleanUpWait)
+	late := time.NewTimer(idWait)
 	defer late.Stop()
+	select {
+	case id := <-s.id:
+		if err := s.client.CancelRestore(ctx, id); err != nil && !errors.Is(err, quarantine.ErrNotFound) {
+			s.hangUp()
+			return
+		}
+		late.Reset(cleanUpWait)
+	case <-late.C:
+		s.hangUp()
+	case <-ctx.Done():
+	}
 	select {
 	case <-late.C:
 		s.hangUp()
 	case <-ctx.Done():
 	}
-}
-
-// wait returns when no cancel is under way.
-func (s *stopper) wait() {
-	s.hangUp()
-	s.busy.Wait()
 }
