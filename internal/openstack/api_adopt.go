@@ -2,9 +2,11 @@ package openstack
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"quarantine/internal/quarantine"
 )
@@ -81,19 +83,21 @@ func (a *API) adoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quaran
 // none.
 func (s *session) manage(ctx context.Context, o quarantine.VolumeOrder, t target) (string, error) {
 	var answer struct{ Volume apiVolume }
+	mark := rand.Text()
 	order := map[string]any{
 		"host": t.host, "ref": map[string]string{"source-name": o.Source},
-		"name": o.Name, "bootable": o.Bootable, "metadata": orEmpty(o.Metadata),
+		"name": o.Name, "bootable": o.Bootable, "metadata": marked(o.Metadata, mark),
 	}
 	if t.typeName != "" {
 		order["volume_type"] = t.typeName
 	}
 	if err := s.call(ctx, blockStorage, http.MethodPost, "manageable_volumes", nil, map[string]any{"volume": order}, &answer); err != nil {
-		return "", err
+		return "", s.unmake(ctx, err, mark, s.markedVolume, s.deleteVolume)
 	}
 	id := answer.Volume.ident()
 	if id == "" {
-		return "", fmt.Errorf("cloud %s: %w: Cinder's answer has no id of the volume", s.api.cfg.Cloud, quarantine.ErrUnavailable)
+		err := fmt.Errorf("cloud %s: %w: Cinder's answer has no id of the volume", s.api.cfg.Cloud, quarantine.ErrUnavailable)
+		return "", s.unmake(ctx, err, mark, s.markedVolume, s.deleteVolume)
 	}
 	err := s.volumeReady(ctx, id)
 	if err == nil {
@@ -180,9 +184,18 @@ func (s *session) volumeGone(ctx context.Context, id string) error {
 	})
 }
 
-func orEmpty(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
+// markedVolume returns the id of the volume with the mark, if there is one.
+func (s *session) markedVolume(ctx context.Context, mark string) (string, error) {
+	found := ""
+	err := list(ctx, s, blockStorage, "volumes/detail", "volumes", url.Values{}, func(v apiVolume) error {
+		if v.Metadata[markKey] == mark {
+			found = v.ident()
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
-	return m
+	return found, err
 }

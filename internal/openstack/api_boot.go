@@ -3,6 +3,7 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -82,16 +83,18 @@ func (a *API) bootServer(ctx context.Context, o quarantine.ServerOrder) (quarant
 		}
 		devices = append(devices, device)
 	}
+	mark := rand.Text()
 	order := map[string]any{
 		"name": o.Name, "flavorRef": flavor, "networks": networks, "block_device_mapping_v2": devices,
-		"metadata": orEmpty(o.Metadata), "config_drive": false,
+		"metadata": marked(o.Metadata, mark), "config_drive": false,
 	}
 	var answer struct{ Server apiServer }
 	if err := s.call(ctx, compute, http.MethodPost, "servers", nil, map[string]any{"server": order}, &answer); err != nil {
-		return m, err
+		return m, s.unmake(ctx, err, mark, s.markedServer, s.deleteServer)
 	}
 	if m.ID = answer.Server.ident(); m.ID == "" {
-		return m, fmt.Errorf("cloud %s: %w: Nova's answer has no id of the server", a.cfg.Cloud, quarantine.ErrUnavailable)
+		err := fmt.Errorf("cloud %s: %w: Nova's answer has no id of the server", a.cfg.Cloud, quarantine.ErrUnavailable)
+		return m, s.unmake(ctx, err, mark, s.markedServer, s.deleteServer)
 	}
 	err = s.serverReady(ctx, m.ID, o.Defanged)
 	if err == nil {
@@ -108,6 +111,22 @@ func (a *API) bootServer(ctx context.Context, o quarantine.ServerOrder) (quarant
 		}
 	}
 	return m, fmt.Errorf("server %s: %w", m.ID, err)
+}
+
+// markedServer returns the id of the server with the mark, if there is one.
+func (s *session) markedServer(ctx context.Context, mark string) (string, error) {
+	found := ""
+	err := list(ctx, s, compute, "servers/detail", "servers", url.Values{}, func(v apiServer) error {
+		if v.Metadata[markKey] == mark {
+			found = v.ident()
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, err
 }
 
 // serverReady waits until the server runs.

@@ -3,7 +3,7 @@ package openstack
 import (
 	"context"
 	"errors"
-	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,8 +69,8 @@ func (n *names) put(k nameKey, p quarantine.Principal) {
 // for it, or the id alone where the service does not know it (any more) or
 // does not tell.
 func (s *session) named(ctx context.Context, kind, service, path string, id text) (quarantine.Principal, error) {
-	if id == "" {
-		return quarantine.Principal{}, nil
+	if id == "" || !plain(string(id)) {
+		return quarantine.Principal{ID: string(id)}, nil
 	}
 	k := nameKey{kind, string(id)}
 	if p, ok := s.api.names.get(k); ok {
@@ -81,7 +81,7 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 		User, Project, Domain, Flavor lenient[named]
 		named
 	}
-	err := s.get(ctx, service, path+url.PathEscape(string(id)), nil, &answer)
+	err := s.get(ctx, service, path+string(id), nil, &answer)
 	switch {
 	case errors.Is(err, quarantine.ErrNotFound), errors.Is(err, quarantine.ErrInvalid):
 	case errors.Is(err, quarantine.ErrRefused):
@@ -105,6 +105,14 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 	}
 	s.api.names.put(k, p)
 	return p, nil
+}
+
+// plain reports whether the id may be a part of an address as it is. All that
+// the services make themselves are.
+func plain(id string) bool {
+	return strings.Trim(id, ".") != "" && !strings.ContainsFunc(id, func(r rune) bool {
+		return r != '-' && r != '_' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 // named is what is read of an answer.

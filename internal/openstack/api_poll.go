@@ -61,3 +61,35 @@ func (a *API) gone(ctx context.Context, look func(context.Context) (status strin
 		return false, nil
 	})
 }
+
+// markKey is the metadata of a volume or server that says by which request it
+// was made. Where the answer to the request is lost, the resource is found by
+// it: names are not unique.
+const markKey = "quarantine_request"
+
+func marked(metadata map[string]string, mark string) map[string]string {
+	m := map[string]string{markKey: mark}
+	for k, v := range metadata {
+		m[k] = v
+	}
+	return m
+}
+
+// unmake is for a request to make something that failed with err. If the
+// service may have made it nevertheless, it is looked for and deleted. What it
+// makes later than that, it makes unseen.
+func (s *session) unmake(ctx context.Context, err error, mark string, find func(context.Context, string) (string, error), remove func(context.Context, string) error) error {
+	if !errors.Is(err, quarantine.ErrUnavailable) {
+		return err // it was refused
+	}
+	undo, cancel := undoing(ctx)
+	defer cancel()
+	id, ferr := find(undo, mark)
+	if ferr == nil && id != "" {
+		ferr = remove(undo, id)
+	}
+	if ferr != nil {
+		return fmt.Errorf("%w; whether it was made nevertheless could not be found out (it has the metadata %s=%s): %s", err, markKey, mark, ferr)
+	}
+	return err
+}

@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
@@ -125,8 +126,9 @@ func (s *session) createImage(ctx context.Context, o quarantine.ImageOrder) (qua
 	if m.Project, err = s.findProject(ctx, o.Project, o.Domain); err != nil {
 		return m, err
 	}
+	m.ID = newUUID() // ours, so that it is known though the answer be lost
 	order := map[string]any{
-		"name": o.Name, "disk_format": "raw", "container_format": "bare", "visibility": "private", "owner": m.Project.ID,
+		"id": m.ID, "name": o.Name, "disk_format": "raw", "container_format": "bare", "visibility": "private", "owner": m.Project.ID,
 	}
 	for name, value := range o.Properties {
 		if strings.HasPrefix(name, "os_glance_") || slices.Contains(imageAttributes, name) && name != "min_disk" && name != "min_ram" {
@@ -143,12 +145,22 @@ func (s *session) createImage(ctx context.Context, o quarantine.ImageOrder) (qua
 	}
 	var v apiImage
 	if err := s.call(ctx, imageService, http.MethodPost, "images", nil, order, &v); err != nil {
-		return m, err
-	}
-	if m.ID = v.ident(); m.ID == "" {
-		return m, fmt.Errorf("cloud %s: %w: Glance's answer has no id of the image", s.api.cfg.Cloud, quarantine.ErrUnavailable)
+		if !errors.Is(err, quarantine.ErrUnavailable) {
+			return m, err
+		}
+		undo, cancel := undoing(ctx)
+		defer cancel()
+		return m, s.withdraw(undo, m.ID, err)
 	}
 	return m, nil
+}
+
+// newUUID returns a random UUID (version 4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:]) // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // send streams the data and returns its SHA-512. read may be called once only,

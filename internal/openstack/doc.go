@@ -1,9 +1,11 @@
-// Package openstack turns OpenStack's notifications into Deletions, and takes
-// them from RabbitMQ.
+// Package openstack turns OpenStack's notifications into Deletions, takes them
+// from RabbitMQ, and speaks to OpenStack's APIs.
 //
 // Decode reads one message, however it came; Consumer has queues of its own on
-// the message bus and records what Decode finds. The package is the only one
-// that knows the bus's client library.
+// the message bus and records what Decode finds; API asks the cloud's own APIs
+// what lives, what is dead and whose it was, and makes volumes, images and
+// servers of what is restored. The package is the only one that knows the
+// client libraries of the bus and of the APIs.
 //
 // # What OpenStack says
 //
