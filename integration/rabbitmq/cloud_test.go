@@ -18,10 +18,12 @@ type cloud struct {
 	t    testing.TB
 	lab  *rabbitlab.Lab
 	name string
+	// vhost is the virtual host as a URL has it, empty for the default one.
+	vhost string
 }
 
 func newCloud(t testing.TB, lab *rabbitlab.Lab) cloud {
-	return cloud{t, lab, strings.ReplaceAll(t.Name(), "/", ".")}
+	return cloud{t: t, lab: lab, name: strings.ReplaceAll(t.Name(), "/", ".")}
 }
 
 // exchange names the cloud's own exchange for one of the recorded ones.
@@ -32,10 +34,13 @@ func (c cloud) exchanges() []string {
 	return []string{c.exchange("nova"), c.exchange("openstack"), c.exchange("glance")}
 }
 
+// url is where the cloud's services publish.
+func (c cloud) url() string { return c.lab.URL() + c.vhost }
+
 // dial opens a channel for the length of the test.
 func (c cloud) dial() *amqp.Channel {
 	c.t.Helper()
-	conn, err := amqp.Dial(c.lab.URL())
+	conn, err := amqp.Dial(c.url())
 	if err != nil {
 		c.t.Fatal(err)
 	}

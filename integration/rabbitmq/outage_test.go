@@ -192,3 +192,26 @@ func TestWrongPassword(t *testing.T) {
 		t.Errorf("the log has the password:\n%s", log)
 	}
 }
+
+// A broker that closes the channel, because messages have been in hand for
+// longer than it allows (consumer_timeout), gives them again on the next one:
+// an outage of the catalog that outlasts it loses nothing.
+func TestConsumerTimeout(t *testing.T) {
+	t.Parallel()
+	lab := rabbitlab.New(t, rabbitlab.Options{Config: []string{"consumer_timeout = 2000", "channel_tick_interval = 1000"}})
+	c := newCloud(t, lab)
+	s := served(t, c, func(cfg *openstack.ConsumerConfig, s *service) {
+		s.fail = func(quarantine.Deletion) error { return quarantine.ErrUnavailable }
+	})
+	rs := recordings(t, "volume-create-delete")
+	c.publish(rs...)
+	eventually(t, "the channel is closed and another opened", func() bool { return len(s.states()) >= 3 })
+	if s.lines("channel closed") == 0 {
+		t.Errorf("the log does not say why:\n%s", s.logged())
+	}
+	s.setFail(nil)
+	eventually(t, "all is recorded", func() bool { return s.has(expected(t, rs)) })
+	if n := length(t, c.dial(), c.name+".dead"); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}
