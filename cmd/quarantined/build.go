@@ -209,6 +209,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.doctor = &doctor{
 		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, clock: d.clock,
 		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
+		clouds: func(ctx context.Context) ([]quarantine.Finding, error) { return d.cloudDoctor().look(ctx) },
 	}
 }
 

@@ -25,6 +25,8 @@ type doctor struct {
 	// audit reports the keys that could switch a guard off; nil where no audit
 	// key is configured.
 	audit func(ctx context.Context) ([]quarantine.Finding, error)
+	// clouds looks at the clouds from outside.
+	clouds func(ctx context.Context) ([]quarantine.Finding, error)
 }
 
 // staleAfter is how old the last successful run of a job may be.
@@ -42,7 +44,7 @@ func staleAfter(job string) time.Duration {
 func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
 	var all []quarantine.Finding
 	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
-		d.ceph, d.guards, d.policies, d.custodyLog, d.lastRuns, d.connections, d.lost, d.keys,
+		d.ceph, d.guards, d.policies, d.custodyLog, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
 	} {
 		found, err := check(ctx)
 		if err != nil {

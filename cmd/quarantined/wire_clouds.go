@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"quarantine/internal/openstack"
 	"quarantine/internal/quarantine"
@@ -88,4 +89,24 @@ func (c clouder) Restore(ctx context.Context, actor string, o quarantine.CloudOr
 		res.Disks[i].Sealed = false
 	}
 	return res, err
+}
+
+// cloudDoctor makes the part of the doctor that looks at the clouds. The buses
+// are wired later: it sees those that there are when it looks.
+func (d *daemon) cloudDoctor() *cloudDoctor {
+	c := &cloudDoctor{
+		clusters: d.registry, schedules: d.registry.PurgeSchedules, deferred: d.services.adopter.Deferred, clock: d.clock,
+	}
+	for _, a := range d.apis {
+		c.apis = append(c.apis, a)
+	}
+	for _, b := range d.buses {
+		c.buses = append(c.buses, busView{name: b.name, cloud: b.cloud, queues: b.consumer.Queues, started: d.startedAt, last: func() time.Time {
+			if ns := b.last.Load(); ns != 0 {
+				return time.Unix(0, ns).UTC()
+			}
+			return time.Time{}
+		}})
+	}
+	return c
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,13 +32,37 @@ type Adopter struct {
 	identity
 	trash  Trash
 	images Images
+
+	mu sync.Mutex
+	// deferred is when an entry came last that somebody else had put into the
+	// trash with a protection of its own, by pool.
+	deferred map[PoolRef]time.Time
+}
+
+// Deferred tells, by pool, when a disk came last whose own protection was too
+// short: the cloud (Cinder's enable_deferred_deletion, OpenNebula's
+// CEPH_TRASH=yes) or a person moved it to the trash, instead of removing it. It
+// was protected anew. It knows of this process's time only.
+func (a *Adopter) Deferred() map[PoolRef]time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.deferred)
+}
+
+func (a *Adopter) noteDeferred(e TrashEntry, capture Capture) {
+	if capture != CaptureGuard || strings.HasPrefix(e.Name, ReservedPrefix) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deferred[e.Key.PoolRef()] = a.ledger.clock().UTC()
 }
 
 // NewAdopter makes an Adopter.
 func NewAdopter(l *Ledger, trash Trash, deletions Deletions, policy Policy, clusters Clusters) *Adopter {
 	return &Adopter{
 		identity: identity{ledger: l, deletions: deletions, policy: policy, clusters: clusters},
-		trash:    trash, images: l.images,
+		trash:    trash, images: l.images, deferred: map[PoolRef]time.Time{},
 	}
 }
 
@@ -207,6 +234,9 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 	}
 	if err := l.around("seal", func() error { return img.Seal(ctx) }); err != nil {
 		return d, fmt.Errorf("adopt %s: seal: %w", d.Key, err)
+	}
+	if a.short(d.Key, e.ProtectedUntil) {
+		a.noteDeferred(e, d.Capture)
 	}
 	until, err := a.protect(ctx, d, e.ProtectedUntil)
 	if err != nil {
