@@ -12,6 +12,7 @@ type Ceph interface {
 	quarantine.Trash
 	quarantine.Images
 	quarantine.Cloner
+	quarantine.Snapshotter
 	quarantine.Reader
 	quarantine.Guard
 	quarantine.Clusters
@@ -73,6 +74,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"LiveImagesByPrefix":          liveImagesByPrefix,
 		"CloneOfTheSeal":              cloneOfTheSeal,
 		"FlattenMakesIndependent":     flattenMakesIndependent,
+		"MarksGoWithClones":           marksGoWithClones,
+		"ProtectsSnapshots":           protectsSnapshots,
 		"LineageTellsWhatStandsWhere": lineageTells,
 		"LineageOfWhatIsLeft":         lineageOfShallow,
 		"FlattenOfASealedDisk":        flattenSealed,
@@ -103,6 +106,7 @@ func RunGuard(t *testing.T, open func(t *testing.T) Backend) {
 		"GuardOnAndOff":               guardOnAndOff,
 		"GuardKeepsWhatACloudRemoves": guardKeeps,
 		"CanaryUnderGuard":            canaryUnderGuard,
+		"DiscardsUnderGuard":          discardsUnderGuard,
 		"CanaryWithoutGuard":          canaryWithoutGuard,
 		"ANamespaceIsAPool":           namespaceIsAPool,
 	})
