@@ -143,7 +143,7 @@ func (l *Lab) environment() []string {
 		"RABBITMQ_DIST_PORT":                  strconv.Itoa(l.ports.dist),
 		"RABBITMQ_CONF_ENV_FILE":              l.path("no-such-file"),
 		"RABBITMQ_CONFIG_FILE":                l.path("rabbitmq.conf"),
-		"RABBITMQ_ADVANCED_CONFIG_FILE":       l.path("no-such-file"),
+		"RABBITMQ_ADVANCED_CONFIG_FILE":       l.path("advanced.config"), // if Options.Files has one
 		"RABBITMQ_ENABLED_PLUGINS_FILE":       l.path("plugins"),
 		"RABBITMQ_MNESIA_BASE":                l.path("data"),
 		"RABBITMQ_LOG_BASE":                   l.path("log"),

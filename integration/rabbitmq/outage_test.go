@@ -198,7 +198,10 @@ func TestWrongPassword(t *testing.T) {
 // an outage of the catalog that outlasts it loses nothing.
 func TestConsumerTimeout(t *testing.T) {
 	t.Parallel()
-	lab := rabbitlab.New(t, rabbitlab.Options{Config: []string{"consumer_timeout = 2000", "channel_tick_interval = 1000"}})
+	lab := rabbitlab.New(t, rabbitlab.Options{
+		Config: []string{"consumer_timeout = 2000"},
+		Files:  map[string][]byte{"advanced.config": []byte("[{rabbit, [{channel_tick_interval, 1000}]}].\n")},
+	})
 	c := newCloud(t, lab)
 	s := served(t, c, func(cfg *openstack.ConsumerConfig, s *service) {
 		s.fail = func(quarantine.Deletion) error { return quarantine.ErrUnavailable }
