@@ -54,6 +54,7 @@ func disks() []wire.DiskDetail {
 	}
 	root := base
 	root.ID, root.Key, root.OriginalName, root.Role, root.Deletion = webID, quarantine.Key{FSID: fsid, Pool: "vms", ImageID: "10226b8b4567"}, "7e4d3a52-90c1-4d7a-8a55-0de5b1f6a9c3_disk", "root", &web
+	root.Parent = &quarantine.Parent{ParentRef: quarantine.ParentRef{Key: quarantine.Key{FSID: fsid, Pool: "images", ImageID: "50666b8b4567"}, Name: "debian-12", Snapshot: "snap"}, CopyBytes: 1 << 30}
 	data := base
 	data.ID, data.Key, data.OriginalName, data.Role, data.Deletion = dataID, quarantine.Key{FSID: fsid, Pool: "volumes", ImageID: "20336b8b4567"}, "volume-0d9c8b7a", "volume", &volume
 	data.SizeBytes, data.UsedBytes = 1536<<20, -1

@@ -16,7 +16,7 @@ import (
 func runCommand(a *app) *cobra.Command {
 	var r wire.JobRequest
 	cmd := &cobra.Command{
-		Use:   "run collect|reconcile|clouds|guard",
+		Use:   "run collect|reconcile|clouds|guard|flatten",
 		Short: "Run a job of the daemon now",
 		Long: `Run a job of the daemon now, and show what it did; with --dry-run, what it would
 do.
@@ -26,6 +26,8 @@ do.
   reconcile  compares the trash with the catalog and finishes what is half-done
   clouds     asks the clouds' own APIs for what their events did not say
   guard      checks the guard of every pool with a canary
+  flatten    makes disks independent of the images they were cloned from, where
+             the policy says so (quarantinectl parents)
 
 Nothing to do, or acts that failed, are exit status 5. A job that stopped before
 its end failed (1), and says why.

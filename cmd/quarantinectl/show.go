@@ -152,6 +152,9 @@ func showImage(p *page, d wire.Disk) {
 	p.field("role", d.Role)
 	p.field("size", size(d.SizeBytes)+",", used)
 	p.field("captured", d.Capture+",", sealed)
+	if d.Parent != nil {
+		p.field("cloned from", standsOn(*d.Parent))
+	}
 	p.line("")
 	p.line("dates")
 	p.field("deleted", exact(d.DeletedAt))

@@ -49,6 +49,7 @@ type services struct {
 	exporter   *quarantine.Exporter
 	reconciler *quarantine.Reconciler
 	guard      *quarantine.GuardKeeper
+	flattener  *quarantine.Flattener
 	intake     *quarantine.Intake
 	inquirer   *quarantine.Inquirer
 	collector  *quarantine.Collector
@@ -163,6 +164,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	})
 	// The one place where something that can remove is handed over.
 	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
+	s.flattener = quarantine.NewFlattener(ledger, d.registry, d.registry, d.catalog, d.policies, d.registry, s.collector, quarantine.FlattenConfig{
+		MaxDisks: d.cfg.Flatten.MaxDisks, BytesPerSecond: d.cfg.Flatten.BytesPerSecond, StopChecks: safety.StopChecks,
+	})
 	s.clouder = quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 		Restorer: s.restorer, Clouds: d.writers(), Deletions: d.catalog, Snapshots: d.registry, Reader: d.registry,
 		Discarder: s.collector, Marks: d.catalog,
@@ -173,12 +177,14 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 			quarantine.JobCollect:   s.collector.Run,
 			quarantine.JobReconcile: d.trusting(s.reconciler.Run),
 			quarantine.JobGuard:     d.trusting(s.guard.Run),
+			quarantine.JobFlatten:   d.trusting(s.flattener.Run),
 		},
 		marks: d.catalog, clock: d.clock, log: d.log.With("component", "cron"), finished: obs.JobFinished,
 		prepare: d.reloadPolicies, busy: map[string]bool{},
 	}
 	schedules := map[string]string{
 		quarantine.JobCollect: d.cfg.Collect.Schedule, quarantine.JobReconcile: d.cfg.Reconcile.Schedule, quarantine.JobGuard: d.cfg.Guard.Schedule,
+		quarantine.JobFlatten: d.cfg.Flatten.Schedule,
 	}
 	if len(d.apis) > 0 {
 		d.jobs.run[quarantine.JobClouds] = d.trusting(s.inquirer.RunJob)

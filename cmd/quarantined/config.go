@@ -42,6 +42,7 @@ type config struct {
 	Collect   collectConfig   `yaml:"collect"`
 	Reconcile reconcileConfig `yaml:"reconcile"`
 	Guard     guardConfig     `yaml:"guard"`
+	Flatten   flattenConfig   `yaml:"flatten"`
 	Inquire   inquireConfig   `yaml:"inquire"`
 	// Jitter delays each cron run by a random part of it, default 30s.
 	Jitter duration  `yaml:"jitter"`
@@ -241,6 +242,7 @@ func (c *config) defaults() {
 	or(&c.Reconcile.Schedule, "*/15 * * * *")
 	or(&c.Reconcile.LostAfter, duration{time.Hour})
 	or(&c.Guard.Schedule, "*/5 * * * *")
+	c.Flatten.defaults()
 	or(&c.Inquire.Schedule, "*/10 * * * *")
 	or(&c.Inquire.Every, duration{5 * time.Second})
 	or(&c.Inquire.Lookback, duration{7 * 24 * time.Hour})
@@ -328,10 +330,13 @@ func (c *config) validate() error {
 			bad("token %q: a hook token needs a cloud that is under clouds", t.Name)
 		}
 	}
-	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "inquire": c.Inquire.Schedule} {
+	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "flatten": c.Flatten.Schedule, "inquire": c.Inquire.Schedule} {
 		if _, err := cron.ParseStandard(line); err != nil {
 			bad("%s.schedule: %w", name, err)
 		}
+	}
+	if err := c.Flatten.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Inquire.check(); err != nil {
 		errs = append(errs, err)

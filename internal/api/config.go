@@ -40,6 +40,7 @@ type Config struct {
 	Doctor   Doctor
 	Policy   Explainer
 	Coverage Coverage
+	Parents  Parents
 	Rebuild  func(ctx context.Context, actor string) (quarantine.Report, error)
 	Status   func(ctx context.Context) (wire.Status, error)
 	// Ready returns why the service cannot do its work just now; empty: it can.
@@ -150,6 +151,12 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
+}
+
+// Parents lists the images on which disks in quarantine stand:
+// *quarantine.Flattener.
+type Parents interface {
+	Parents(ctx context.Context) ([]quarantine.ParentImage, error)
 }
 
 // Coverage compares what a cloud deleted with what is in quarantine:

@@ -45,7 +45,7 @@ func (s *Server) setGuard(ctx context.Context, in *setGuardInput) (*answer[quara
 }
 
 type jobInput struct {
-	Job  string `path:"job" doc:"collect, reconcile, clouds or guard"`
+	Job  string `path:"job" doc:"collect, reconcile, clouds, guard or flatten"`
 	Body *wire.JobRequest
 }
 

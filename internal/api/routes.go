@@ -35,6 +35,7 @@ func (s *Server) routes() {
 	register(s, s.answers(s.answers(export, rawType, binary()), wire.ExportContentType, binary()), RoleOperator, s.exportDisk)
 	register(s, s.answers(get("/v1/guard", "show-guard", "Show the guard of a pool, or of all"), "application/json", oneOrAll(schemaOf[quarantine.GuardStatus](s))), RoleViewer, s.showGuard)
 	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
+	register(s, get("/v1/parents", "list-parents", "List the images that disks in quarantine keep from being deleted"), RoleViewer, s.listParents)
 	register(s, get("/v1/coverage", "coverage", "Compare what the clouds deleted with what is in quarantine"), RoleViewer, s.coverage)
 	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
 	register(s, get("/v1/status", "status", "Show how the service is"), RoleViewer, s.status)

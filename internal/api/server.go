@@ -131,6 +131,7 @@ func (c *Config) validate() error {
 	need(c.Jobs != nil, "Jobs")
 	need(c.Doctor != nil, "Doctor")
 	need(c.Policy != nil, "Policy")
+	need(c.Parents != nil, "Parents")
 	need(c.Rebuild != nil, "Rebuild")
 	need(c.Status != nil, "Status")
 	need(c.Ready != nil, "Ready")

@@ -164,6 +164,7 @@ func (w *world) wire() {
 		Purger: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Policy: explainer{policies, w.ceph}, Coverage: covered{},
+		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return reconciler.Rebuild(ctx, actor, cat)
 		},

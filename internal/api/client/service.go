@@ -33,6 +33,12 @@ func (c *Client) RunJob(ctx context.Context, job string, r wire.JobRequest) (qua
 	return answer[quarantine.Report](ctx, c, call{method: http.MethodPost, path: "/v1/jobs/" + url.PathEscape(job), body: r, changes: !r.DryRun, long: true})
 }
 
+// Parents lists the images on which disks in quarantine stand, those first that
+// somebody wants gone.
+func (c *Client) Parents(ctx context.Context) ([]quarantine.ParentImage, error) {
+	return answer[[]quarantine.ParentImage](ctx, c, call{method: http.MethodGet, path: "/v1/parents", long: true})
+}
+
 // Coverage compares what the clouds deleted within the period with what is in
 // quarantine; of one cloud, or where it is empty of all that the daemon can
 // ask. A zero time is the daemon's default: the last day.

@@ -54,6 +54,8 @@ type Disk struct {
 	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
 	Capture      string `json:"capture" doc:"guard, raced or none"`
 	Sealed       bool   `json:"sealed"`
+	// Parent is the image that the disk was cloned from.
+	Parent *Parent `json:"parent,omitempty"`
 
 	DeletedAt     time.Time `json:"deleted_at"`
 	QuarantinedAt time.Time `json:"quarantined_at"`
@@ -67,6 +69,7 @@ type Disk struct {
 	PolicyHash string `json:"policy_hash" doc:"SHA-256 of the file that the rule stood in"`
 	Reason     string `json:"reason" doc:"why the rule applied"`
 	Isolate    bool   `json:"isolate,omitempty"`
+	Flatten    string `json:"flatten,omitempty" doc:"when that rule has the disk flattened: on-hold, when-parent-blocked or always; never where it is left out"`
 	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time"`
 
 	Held  bool              `json:"held" doc:"a hold is open"`
@@ -88,6 +91,7 @@ func FromDisk(d quarantine.Disk) Disk {
 		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,
 		EarlyBy: d.EarlyBy, Held: d.Held(), Holds: d.Holds,
 	}
+	w.Flatten, w.Parent = string(d.Decision.Flatten), fromParent(d.Parent)
 	if w.Holds == nil {
 		w.Holds = []quarantine.Hold{}
 	}
