@@ -21,7 +21,7 @@ func TestFlattenFreesTheBase(t *testing.T) {
 	const shallow = "layering,exclusive-lock,object-map,fast-diff"
 	for _, format := range []string{"1", "2"} {
 		for _, features := range []string{"", shallow} {
-			t.Run(fmt.Sprintf("format %s %s", format, features), func(t *testing.T) {
+			t.Run(fmt.Sprintf("format %s shallow %v", format, features != ""), func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, siteOptions{})
 				images, err := s.lab.NewPool(s.ctx, "images")
