@@ -15,9 +15,12 @@ CEPH_RELEASE_17 := quincy
 CEPH_RELEASE_18 := reef
 # ceph_preview: go-ceph's FlattenWithProgress is behind it.
 TAGS = -tags '$(CEPH_RELEASE) ceph_preview'
+# Tests that need a lab OpenStack have the tag openstack.
+TAGS_OPENSTACK = -tags '$(CEPH_RELEASE) ceph_preview openstack'
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LAB_DIR ?= /tmp/quarantine-lab
+OPENSTACK_DIR ?= /tmp/quarantine-openstack
 # How often the lab's monitor commits in tests: taking a seal waits for it.
 # Measurements keep Ceph's own second.
 TEST_COMMIT := 50ms
@@ -40,6 +43,11 @@ build: install-deps
 .PHONY: test
 test: build
 	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -parallel 8 -timeout 20m $(TESTFLAGS) ./...
+
+## test-openstack: run the tests on a lab OpenStack, 260 MB of packages (root)
+.PHONY: test-openstack
+test-openstack: build build-openstack
+	timeout -k 60 40m bin/openstacklab run -commit $(TEST_COMMIT) -- go test $(TAGS_OPENSTACK) -p 1 -timeout 28m $(TESTFLAGS) ./integration/openstack/...
 
 ## cover: as test, with coverage in bin/cover.out
 .PHONY: cover
@@ -68,8 +76,8 @@ fuzz: install-deps
 lint: install-deps
 	@unformatted=$$(gofmt -l cmd internal integration); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):" $$unformatted >&2; exit 1; fi
-	go vet $(TAGS) ./...
-	go run $(STATICCHECK) $(TAGS) ./...
+	go vet $(TAGS_OPENSTACK) ./...
+	go run $(STATICCHECK) $(TAGS_OPENSTACK) ./...
 	git ls-files -z -- '*.sh' .ci/run | xargs -0r shellcheck
 
 ## demo: show the main job on a real Ceph; KEEP=1 leaves it up
@@ -86,6 +94,22 @@ lab-up: build-lab
 .PHONY: lab-down
 lab-down: build-lab
 	@bin/cephlab down -dir '$(LAB_DIR)'
+
+## openstack-up: start a lab OpenStack with its Ceph in OPENSTACK_DIR (root)
+.PHONY: openstack-up
+openstack-up: build-openstack
+	@bin/openstacklab up -dir '$(OPENSTACK_DIR)'
+
+## openstack-down: stop both
+.PHONY: openstack-down
+openstack-down: build-openstack
+	@bin/openstacklab down -dir '$(OPENSTACK_DIR)'
+
+.PHONY: build-openstack
+build-openstack: install-deps
+	@./integration/install-deps.sh openstack
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -buildvcs=false -o bin/openstacklab ./integration/openstack/cmd/openstacklab
 
 .PHONY: build-lab
 build-lab: install-deps

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"quarantine/integration/openstack/fakeneutron"
@@ -85,9 +86,20 @@ func (l *Lab) directories() error {
 	for _, d := range []string{
 		"run", "log", "tmp", "home", "ceph", "etc/placement", "var/mysql", "var/rabbit", "var/rabbit-config", "var/nova/instances",
 		"var/cinder/volumes", "var/cinder/coord", "var/cinder/conversion", "var/glance/staging", "var/glance/work", "var/locks",
-		"var/keystone/fernet", "var/keystone/credential",
+		"var/keystone/fernet", "var/keystone/credential", "bin",
 	} {
 		if err := os.MkdirAll(l.path(d), 0o700); err != nil {
+			return fmt.Errorf("make the lab's directories: %w", err)
+		}
+	}
+	// libvirtd asks every emulator that it finds what it can do, and Nova asks
+	// libvirtd again for each: there shall be one.
+	for _, program := range []string{"qemu-system-x86_64", "ip"} {
+		path, err := exec.LookPath(program)
+		if err == nil {
+			err = os.Symlink(path, l.path("bin/"+program))
+		}
+		if err != nil {
 			return fmt.Errorf("make the lab's directories: %w", err)
 		}
 	}

@@ -49,8 +49,9 @@ func (l *Lab) StartService(ctx context.Context, name string) error {
 		return err
 	}
 	started := time.Now()
+	// Of two values of a variable the first counts.
 	err = l.ctl.Start(ctx, supervisor.Spec{
-		Name: name, Args: s.args, Env: append(l.environment(), s.env...), Output: l.path("log/" + name + ".out"),
+		Name: name, Args: s.args, Env: slices.Concat(s.env, l.environment()), Output: l.path("log/" + name + ".out"),
 	})
 	if err != nil {
 		return err

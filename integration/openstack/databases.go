@@ -37,35 +37,29 @@ func (l *Lab) databases(ctx context.Context) error {
 
 // databaseTasks make the databases, with all that the services keep in them.
 func (l *Lab) databaseTasks() []task {
-	start := func(name string, after ...string) task {
-		return task{name, after, func(ctx context.Context) error { return l.StartService(ctx, name) }}
-	}
 	program := func(name, after string, args ...string) task {
 		return task{name, []string{after}, func(ctx context.Context) error { return l.inside(ctx, name, args...) }}
 	}
 	with := func(program string, configs []string, args ...string) []string {
 		return append(append([]string{program}, configs...), args...)
 	}
-	keystone := []string{"--config-file", l.config("keystone")}
-	url := l.AuthURL()
 	return []task{
 		{"mariadb-install", nil, func(ctx context.Context) error {
 			return l.inside(ctx, "mariadb-install", "/usr/bin/mariadb-install-db", "--no-defaults", "--user=root",
 				"--datadir="+l.path("var/mysql"), "--skip-test-db")
 		}},
-		start("mariadb", "mariadb-install"),
-		program("keystone-db", "mariadb", with("/usr/bin/keystone-manage", keystone, "db_sync")...),
-		program("keystone-bootstrap", "keystone-db", with("/usr/bin/keystone-manage", keystone, "bootstrap",
-			"--bootstrap-password", password, "--bootstrap-region-id", region,
-			"--bootstrap-public-url", url, "--bootstrap-internal-url", url, "--bootstrap-admin-url", url)...),
-		program("placement-db", "mariadb", with("/usr/bin/placement-manage", []string{"--config-file", l.config("placement")}, "db", "sync")...),
-		program("glance-db", "mariadb", with("/usr/bin/glance-manage", []string{"--config-file", l.config("glance")}, "db_sync")...),
+		{"mariadb", []string{"mariadb-install"}, func(ctx context.Context) error { return l.StartService(ctx, "mariadb") }},
+		program("keystone-db", "mariadb", "/usr/bin/keystone-manage", "--config-file", l.config("keystone"), "db_sync"),
+		program("placement-db", "mariadb", "/usr/bin/placement-manage", "--config-file", l.config("placement"), "db", "sync"),
+		program("glance-db", "mariadb", "/usr/bin/glance-manage", "--config-file", l.config("glance"), "db_sync"),
 		program("cinder-db", "mariadb", with("/usr/bin/cinder-manage", l.configs("cinder"), "db", "sync")...),
 		program("nova-api-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "api_db", "sync")...),
 		program("nova-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "db", "sync", "--local_cell")...),
 		{"cells", []string{"nova-db", "nova-api-db"}, l.cells},
-		start("keystone", "keystone-bootstrap"),
-		{"identity", []string{"keystone"}, l.identity},
+		{"identity", []string{"keystone-db"}, func(ctx context.Context) error {
+			_, err := l.sql(ctx, l.site.identity())
+			return err
+		}},
 	}
 }
 

@@ -49,7 +49,7 @@ func (l *Lab) services() []service {
 		{name: "epmd", args: []string{"/usr/bin/epmd"}, env: l.rabbitEnv(), ready: greets(p.EPMD, "\x00\x01n")},
 		{name: "rabbitmq", args: []string{"/usr/lib/rabbitmq/bin/rabbitmq-server"}, env: l.rabbitEnv(),
 			ready: greets(p.Rabbit, "AMQP\x00\x00\x09\x01")},
-		{name: "libvirtd", args: []string{"/usr/sbin/libvirtd", "-f", l.path("etc/libvirtd.conf"), "-p", l.path("run/libvirtd.pid")}, ready: l.virshAnswers, every: reports},
+		{name: "libvirtd", env: []string{"PATH=" + l.path("bin")}, args: []string{"/usr/sbin/libvirtd", "-f", l.path("etc/libvirtd.conf"), "-p", l.path("run/libvirtd.pid")}, ready: l.virshAnswers, every: reports},
 		{name: "neutron", args: []string{l.path("run/openstacklab"), "neutron", l.Dir}, ready: answers(p.Network)},
 		l.wsgi("keystone", p.Identity, "/usr/bin/keystone-wsgi-public", 2, "OS_KEYSTONE_CONFIG_FILES="+l.config("keystone")+";"+l.override("keystone")),
 		l.wsgi("placement", p.Placement, "/usr/bin/placement-api", 1, "OS_PLACEMENT_CONFIG_DIR="+l.path("etc/placement")),
