@@ -127,7 +127,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 			switch {
 			case lib == "":
 				t.Errorf("%s imports %s, which has no home", p.ImportPath, imp)
-			case !slices.Contains(homes[lib], p.ImportPath) && !under(p.ImportPath, benches...) && !under(p.ImportPath, "internal/quarantine/fakeceph", "internal/quarantine/cephtest", "internal/catalog/catalogtest"):
+			case !slices.Contains(homes[lib], p.ImportPath) && !under(p.ImportPath, benches...) && !under(p.ImportPath, "internal/quarantine/fakeceph", "internal/quarantine/fakecloud", "internal/quarantine/cephtest", "internal/catalog/catalogtest"):
 				t.Errorf("%s imports %s, which is at home in %q", p.ImportPath, imp, homes[lib])
 			}
 			used[lib] = true
