@@ -142,7 +142,7 @@ type notificationsConfig struct {
 	// DeliveryLimit is how often a quorum queue delivers a message before it is
 	// a dead letter, default 200.
 	DeliveryLimit int    `yaml:"delivery_limit"`
-	Prefetch      int    `yaml:"prefetch"` // default 256
+	Prefetch      int    `yaml:"prefetch"` // default 1024
 	CACert        string `yaml:"ca_cert"`
 	ClientCert    string `yaml:"client_cert"`
 	ClientKey     string `yaml:"client_key"`

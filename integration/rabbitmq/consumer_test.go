@@ -177,7 +177,8 @@ func TestOwnQueue(t *testing.T) {
 	<-ended
 }
 
-// As many messages as Prefetch says are worked on at once, and no more.
+// The broker sends as many messages ahead as Prefetch says, which are worked on
+// at once, and no more.
 func TestPrefetch(t *testing.T) {
 	t.Parallel()
 	const prefetch = 3

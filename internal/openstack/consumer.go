@@ -47,7 +47,8 @@ type ConsumerConfig struct {
 	// but those after RabbitMQ's consumer_timeout, one in 30 minutes; 200 are
 	// four days. A classic queue has no such limit.
 	DeliveryLimit int
-	// Prefetch is how many messages are worked on at once; default 256.
+	// Prefetch is how many messages the broker sends ahead; default 1024. Up to
+	// 64 of them are recorded at once.
 	Prefetch int
 	// TLS is for amqps:// URLs; nil checks the brokers against the system's
 	// certificates.
@@ -101,7 +102,7 @@ const (
 )
 
 const (
-	defaultPrefetch      = 256
+	defaultPrefetch      = 1024
 	defaultRebind        = time.Minute
 	defaultSample        = 15 * time.Second
 	defaultDeliveryLimit = 200

@@ -17,6 +17,9 @@ const (
 	retryMax = 30 * time.Second
 )
 
+// maxRecords is how many messages are recorded at once.
+const maxRecords = 64
+
 // ackDelay is how long an acknowledgement may wait for others, to be one write
 // with them.
 const ackDelay = 20 * time.Millisecond
@@ -37,22 +40,32 @@ type judged struct {
 
 // take works on the deliveries until there are no more, and answers the broker.
 // All answers are given here, and most messages are looked at here: only those
-// that may report a deletion go to a worker. There are as many workers as had
-// work at once; the broker sends no more than Prefetch messages.
+// that may report a deletion go to a worker. Those that wait for one are no
+// more than Prefetch, because the broker sends no more.
 //
 // An acknowledgement that fails, because the connection is gone, comes to the
 // same as none: the next delivery changes nothing.
 func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	w := newWindow(ch, c.cfg.Prefetch)
-	results := make(chan judged, c.cfg.Prefetch)
-	jobs := make(chan amqp.Delivery)
+	jobs, results := make(chan amqp.Delivery), make(chan judged)
 	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer close(jobs)
+	for range min(c.cfg.Prefetch, maxRecords) {
+		workers.Go(func() {
+			for d := range jobs {
+				results <- judged{d.DeliveryTag, c.judge(work, records, d)}
+			}
+		})
+	}
 	late := time.NewTimer(ackDelay)
 	late.Stop()
 	defer late.Stop()
-	for waiting, working := false, 0; deliveries != nil || working > 0; {
+	var todo []amqp.Delivery
+	for waiting, working := false, 0; deliveries != nil || len(todo) > 0 || working > 0; {
+		var next amqp.Delivery
+		var idle chan<- amqp.Delivery // nil, and so never ready, while there is nothing to do
+		if len(todo) > 0 {
+			next, idle = todo[0], jobs
+		}
 		select {
 		case d, ok := <-deliveries:
 			switch {
@@ -64,19 +77,13 @@ func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliver
 				if ignorable(d.Body) {
 					c.received(resultIgnored, 0)
 					w.finish(d.DeliveryTag)
-					break
-				}
-				working++
-				select {
-				case jobs <- d: // to one that is idle
-				default:
-					workers.Go(func() {
-						for ok := true; ok; d, ok = <-jobs {
-							results <- judged{d.DeliveryTag, c.judge(work, records, d)}
-						}
-					})
+				} else {
+					todo = append(todo, d)
 				}
 			}
+		case idle <- next:
+			todo = todo[1:]
+			working++
 		case r := <-results:
 			working--
 			switch r.verdict {
@@ -89,12 +96,17 @@ func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliver
 			waiting = false
 			w.flush()
 		}
+		if work.Err() != nil {
+			todo = nil // they are left, too
+		}
 		if w.ready > 0 && !waiting {
 			waiting = true
 			late.Reset(ackDelay)
 		}
 	}
 	w.flush()
+	close(jobs)
+	workers.Wait()
 }
 
 // judge works on one message that may report deletions.
