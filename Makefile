@@ -55,9 +55,10 @@ cover: build
 	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -parallel 8 -timeout 20m -coverpkg ./... -coverprofile bin/cover.out ./...
 	go tool cover -func bin/cover.out | tail -n 1
 
-## bench: print measures beside their bars, on a lab Ceph
+## bench: print measures beside their bars, on a lab Ceph and a RabbitMQ
 .PHONY: bench
 bench: build
+	@./integration/install-deps.sh openstack
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench
 

@@ -17,50 +17,53 @@ import (
 // decodeAll decodes all recorded messages, in the order and mixture in which a
 // real cloud sent them, again and again for at least that long. It is alone in
 // the process then, so that the processor time is its own.
-func decodeAll(dir string, atLeast time.Duration, now quarantine.Clock) (score, error) {
-	bodies, err := recordings(dir)
-	if err != nil {
-		return score{}, err
-	}
+func decodeAll(messages []notification, atLeast time.Duration, now quarantine.Clock) (score, error) {
 	var s score
 	cpu, err := cpuTime()
 	if err != nil {
 		return s, err
 	}
 	for start := now(); s.took < atLeast; s.took = now().Sub(start) {
-		for _, body := range bodies {
-			if _, err := openstack.Decode(cloudName, body); err != nil {
+		for _, m := range messages {
+			if _, err := openstack.Decode(cloudName, m.Body); err != nil {
 				return s, fmt.Errorf("decode the recordings: %w", err)
 			}
 		}
-		s.n += len(bodies)
+		s.n += len(messages)
 	}
 	after, err := cpuTime()
 	s.cpu = after - cpu
 	return s, err
 }
 
-// recordings returns the bodies of all recorded messages.
-func recordings(dir string) ([][]byte, error) {
+// notification is a recorded message.
+type notification struct {
+	RoutingKey string          `json:"routing_key"`
+	Body       json.RawMessage `json:"body"`
+	deletes    bool            // it reports a deletion
+}
+
+// recordings returns all recorded messages.
+func recordings(dir string) ([]notification, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl.gz"))
 	if err != nil {
 		return nil, fmt.Errorf("look for recordings: %w", err)
 	}
-	var bodies [][]byte
+	var messages []notification
 	for _, f := range files {
 		more, err := recording(f)
 		if err != nil {
 			return nil, fmt.Errorf("read the recording %s: %w", f, err)
 		}
-		bodies = append(bodies, more...)
+		messages = append(messages, more...)
 	}
-	if len(bodies) == 0 {
+	if len(messages) == 0 {
 		return nil, fmt.Errorf("there are no recordings in %s (-recordings)", dir)
 	}
-	return bodies, nil
+	return messages, nil
 }
 
-func recording(file string) (bodies [][]byte, err error) {
+func recording(file string) (messages []notification, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -73,13 +76,16 @@ func recording(file string) (bodies [][]byte, err error) {
 	lines := bufio.NewScanner(z)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var r struct {
-			Body json.RawMessage `json:"body"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		var m notification
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			return nil, err
 		}
-		bodies = append(bodies, r.Body)
+		ds, err := openstack.Decode(cloudName, m.Body)
+		if err != nil {
+			return nil, err
+		}
+		m.deletes = len(ds) > 0
+		messages = append(messages, m)
 	}
-	return bodies, lines.Err()
+	return messages, lines.Err()
 }

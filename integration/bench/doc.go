@@ -13,6 +13,17 @@
 //     `rbd trash purge` of images that have no seal.
 //   - The epochs that both cost the cluster's OSD map.
 //   - Decoding OpenStack's notifications, as they were recorded.
+//   - Taking them from a real RabbitMQ, with a listener written with Debian's
+//     oslo.messaging that has the same filter (listener.py). Each drains a
+//     backlog of persistent messages from a durable classic queue of its own, as
+//     one process on one core; the publisher is done by then. The Python side has
+//     the threading executor, no requeue, and no limit of prefetched messages,
+//     which is oslo.messaging's default. (Its listener of batches filters and
+//     acknowledges each message alone too.) Both are timed from the first message
+//     that they see to the last, so that the start of an interpreter does not
+//     count; and both must have kept exactly the messages that report a deletion.
+//     What follows from keeping one, the commit to the catalog, is on neither
+//     side. How fast the consumer is alone is counted by a second of its core.
 //
 // # How
 //
@@ -30,8 +41,8 @@
 //
 //	NAME VALUE UNIT bar BAR ok|short
 //
-// The unit ratio-max marks a ratio that must not exceed its bar; all other
-// values must reach theirs. The exit status is 0 if all are ok, 1 if one is
-// short or the run failed (then there is a line `error: …` on standard error),
-// 2 after a wrong flag.
+// The unit ratio-max marks a ratio that must not exceed its bar, and MB memory
+// that must not; all other values must reach theirs. The exit status is 0 if all
+// are ok, 1 if one is short or the run failed (then there is a line `error: …`
+// on standard error), 2 after a wrong flag.
 package main

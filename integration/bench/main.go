@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -24,25 +25,34 @@ func main() {
 // options are the flags.
 type options struct {
 	lab, recordings, policies string
-	quick                     bool
+	quick, listener, oslo     bool
 }
 
 func run(ctx context.Context, args []string, lab string, now quarantine.Clock, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == consumeCommand {
+		return runConsume(ctx, args[1:], now, stdout, stderr)
+	}
 	var o options
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.lab, "lab", lab, "the `directory` of a running lab Ceph (default $"+cephlab.Env+")")
 	fs.StringVar(&o.recordings, "recordings", "internal/openstack/testdata/recordings", "the `directory` with recorded notifications")
 	fs.StringVar(&o.policies, "policies", "policies/default.yaml", "the policy `file`")
+	fs.BoolVar(&o.listener, "listener", false, "only listening for notifications, which needs no Ceph")
+	fs.BoolVar(&o.oslo, "oslo", true, "compare with a listener in Python, which needs python3-oslo.messaging; without it there is no consume_vs_oslo")
 	fs.BoolVar(&o.quick, "quick", false, "a few images only: shows that the bench works, and measures nothing")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	if o.lab == "" || fs.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: bench -lab DIR [-quick] [-recordings DIR] [-policies FILE]")
+	if o.lab == "" && !o.listener || fs.NArg() > 0 {
+		fmt.Fprintln(stderr, "usage: bench -lab DIR [-quick] [-oslo=false] [-recordings DIR] [-policies FILE]\n       bench -listener [-quick] [-oslo=false] [-recordings DIR]")
 		return 2
 	}
-	verdicts, err := measure(ctx, o, now, stdout)
+	m := measure
+	if o.listener {
+		m = measureListener
+	}
+	verdicts, err := m(ctx, o, now, stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "error:", err)
 		return 1
@@ -55,6 +65,23 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 		}
 	}
 	return status
+}
+
+// runConsume is the service's side of listening, in a process of its own.
+func runConsume(ctx context.Context, args []string, now quarantine.Clock, stdout, stderr io.Writer) int {
+	if len(args) != 4 {
+		fmt.Fprintln(stderr, "usage: bench", consumeCommand, "URL EXCHANGE QUEUE COUNT")
+		return 2
+	}
+	count, err := strconv.Atoi(args[3])
+	if err == nil {
+		err = consume(ctx, source{args[0], args[1], args[2], count}, now, stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "error:", err)
+		return 1
+	}
+	return 0
 }
 
 // measure runs everything, prints the machine and a table, and returns what is
@@ -77,7 +104,7 @@ func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Wri
 		return nil, fmt.Errorf("the lab's monitor commits every %s; measurements need Ceph's own second", m.commitInterval)
 	}
 	var res results
-	if res.decode, err = decodeAll(o.recordings, p.decodeFor, now); err != nil {
+	if err := res.listening(ctx, o, p, now); err != nil {
 		return nil, err
 	}
 	b, err := newBench(ctx, lab, o.policies, now)
@@ -96,4 +123,36 @@ func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Wri
 		return nil, err
 	}
 	return res.verdicts(), nil
+}
+
+// measureListener measures only what needs no Ceph.
+func measureListener(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) ([]verdict, error) {
+	p := full
+	if o.quick {
+		p = quick
+	}
+	var res results
+	if err := res.listening(ctx, o, p, now); err != nil {
+		return nil, err
+	}
+	if err := res.printListeners(stdout); err != nil {
+		return nil, err
+	}
+	return res.listenerVerdicts(), nil
+}
+
+// listening measures what comes of notifications.
+func (r *results) listening(ctx context.Context, o options, p plan, now quarantine.Clock) error {
+	messages, err := recordings(o.recordings)
+	if err != nil {
+		return err
+	}
+	if r.decode, err = decodeAll(messages, p.decodeFor, now); err != nil {
+		return err
+	}
+	if !o.oslo {
+		p.listen.oslo = 0
+	}
+	r.listen, err = listen(ctx, messages, p.listen)
+	return err
 }

@@ -18,6 +18,7 @@ type level struct {
 type plan struct {
 	levels    []level
 	decodeFor time.Duration
+	listen    listenPlan
 }
 
 // full takes a few minutes. A seal waits for a monitor commit, about a second,
@@ -31,6 +32,7 @@ var full = plan{
 		{workers: 64, rounds: 3, disks: 128, judged: true, shell: 4, trashPurge: 96},
 	},
 	decodeFor: 3 * time.Second,
+	listen:    listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 }
 
 // quick goes everywhere once.
@@ -42,6 +44,7 @@ var quick = plan{
 		{workers: 64, rounds: 1, disks: 4, judged: true, shell: 1, trashPurge: 2},
 	},
 	decodeFor: 100 * time.Millisecond,
+	listen:    listenPlan{rounds: 1, ours: 1000, oslo: 100},
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

@@ -54,6 +54,7 @@ type results struct {
 	levels            []levelResult
 	shell, trashPurge score
 	decode            score
+	listen            listening
 }
 
 // print writes the table of absolute numbers.
@@ -76,6 +77,24 @@ func (r *results) print(w io.Writer) error {
 	}
 	script("shell: rbd trash mv, snap create", r.shell)
 	script("rbd trash purge, no seals", r.trashPurge)
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print the results: %w", err)
+	}
+	return r.printListeners(w)
+}
+
+// printListeners writes the table of what they did in absolute numbers.
+func (r *results) printListeners(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "listener\tmessages\tmsg/s\tmsg/CPU s\tMB")
+	row := func(name string, s score, rss int64) {
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.1f\n", name, s.n, s.perSecond(), s.perCPUSecond(), float64(rss)/1e6)
+	}
+	row("ours", r.listen.ours, r.listen.oursRSS)
+	if r.listen.oslo.n > 0 {
+		row("oslo.messaging", r.listen.oslo, r.listen.osloRSS)
+	}
 	fmt.Fprintln(t)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)

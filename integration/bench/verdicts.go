@@ -50,6 +50,14 @@ const (
 	// second of processor time: being absolute, it must not depend on what
 	// else the machine does.
 	barDecode = 5000
+	// barConsume: the same, of the whole listener, in a process on one core:
+	// messages by a second of that core, for the same reason. barRSS is the
+	// most memory that the process has, in megabytes.
+	barConsume = 5000
+	barRSS     = 100
+	// barOslo: what a site would write for itself, with the same filter on the
+	// same broker. By the clock: whatever else the machine does hits both.
+	barOslo = 10
 )
 
 // verdicts holds the results against the bars.
@@ -76,8 +84,21 @@ func (r *results) verdicts() []verdict {
 		}
 	}
 	ratio("purge_vs_trash_purge", bestPurge/r.trashPurge.perSecond(), barTrashPurge)
-	return append(vs,
+	vs = append(vs,
 		verdict{name: "adopt_epochs_per_1000", value: adopt.epochs(), unit: "ratio-max", bar: barEpochs, atMost: true},
-		verdict{name: "purge_epochs_per_1000", value: purge.epochs(), unit: "ratio-max", bar: barEpochs, atMost: true},
-		verdict{name: "decode_per_second", value: r.decode.perCPUSecond(), unit: "msg/s", bar: barDecode})
+		verdict{name: "purge_epochs_per_1000", value: purge.epochs(), unit: "ratio-max", bar: barEpochs, atMost: true})
+	return append(vs, r.listenerVerdicts()...)
+}
+
+// listenerVerdicts holds what needs no Ceph against the bars.
+func (r *results) listenerVerdicts() []verdict {
+	vs := []verdict{
+		{name: "decode_per_second", value: r.decode.perCPUSecond(), unit: "msg/s", bar: barDecode},
+		{name: "consume_rate", value: r.listen.ours.perCPUSecond(), unit: "msg/s", bar: barConsume},
+		{name: "consume_rss", value: float64(r.listen.oursRSS) / 1e6, unit: "MB", bar: barRSS, atMost: true},
+	}
+	if r.listen.oslo.n > 0 {
+		vs = append(vs, verdict{name: "consume_vs_oslo", value: r.listen.ours.perSecond() / r.listen.oslo.perSecond(), unit: "x", bar: barOslo})
+	}
+	return vs
 }
