@@ -38,6 +38,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"PUT", "/v1/guard?pool=vms", `{"on":true,"reason":"because"}`, api.RoleAdmin},
 		{"POST", "/v1/jobs/collect", `{}`, api.RoleOperator},
 		{"GET", "/v1/status", "", api.RoleViewer},
+		{"GET", "/v1/coverage", "", api.RoleViewer},
 		{"GET", "/v1/parents", "", api.RoleViewer},
 		{"GET", "/v1/doctor", "", api.RoleViewer},
 		{"POST", "/v1/catalog/rebuild", "", api.RoleAdmin},
