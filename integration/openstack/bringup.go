@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,47 +34,73 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	if l.site.Ports, marks, err = reservePorts(); err != nil {
 		return err
 	}
-	err = errors.Join(l.directories(), l.save(ctx, o, marks))
+	if err = l.prepare(ctx); err == nil {
+		err = l.launch(ctx, o, marks)
+	}
 	closeAll(marks) // the supervisor has its own
 	if err != nil {
 		return err
 	}
-	return perform(ctx, l.log, l.tasks(o))
+	var pools Pools
+	if err := perform(ctx, l.log, l.tasks(!o.Unguarded, &pools)); err != nil {
+		return err
+	}
+	l.site.Pools = pools
+	return nil
 }
 
-// save brings the lab to where it can be stopped from anywhere.
-func (l *Lab) save(ctx context.Context, o Options, marks []*os.File) error {
+// prepare writes all that the lab's processes find in its directory.
+func (l *Lab) prepare(ctx context.Context) error {
+	if err := l.directories(); err != nil {
+		return err
+	}
 	if err := l.program(ctx); err != nil {
 		return err
 	}
-	if err := l.site.save(); err != nil {
+	if err := fakeneutron.New(l.networksFile(), l.site.Bridges()).Save(); err != nil {
 		return err
 	}
-	return l.launch(ctx, o, marks)
+	files := map[string]string{l.path("etc/rabbitmq-plugins"): "[].\n"}
+	for project := range readers {
+		files[l.override(project)] = "[DEFAULT]\n"
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("write the lab's configuration: %w", err)
+		}
+	}
+	return l.configuration(l.site)
 }
 
-// tasks are the steps of a lab's start.
-func (l *Lab) tasks(o Options) []task {
+// tasks are the steps of a lab's start. One of them names the pools; the others
+// read l.site meanwhile, so it is not changed before they are done.
+func (l *Lab) tasks(guarded bool, pools *Pools) []task {
 	start := func(name string, after ...string) task {
 		return task{name, after, func(ctx context.Context) error { return l.StartService(ctx, name) }}
 	}
 	return []task{
-		{"ceph", nil, func(ctx context.Context) error { return l.cephSide(ctx, !o.Unguarded) }},
-		{"configuration", []string{"ceph"}, l.configuration},
-		{"databases", []string{"configuration"}, l.databases},
-		start("epmd"), start("rabbitmq", "epmd", "configuration"), start("libvirtd", "configuration"), start("neutron", "configuration"),
-		{"secret", []string{"libvirtd"}, l.secret},
+		{"ceph", nil, func(ctx context.Context) error {
+			if err := l.cephSide(ctx, guarded, pools); err != nil {
+				return err
+			}
+			s := l.site
+			s.Pools = *pools
+			return l.configuration(s)
+		}},
+		{"databases", nil, l.databases},
+		start("epmd"), start("rabbitmq", "epmd"), start("libvirtd"), start("neutron"),
+		{"secret", []string{"libvirtd", "ceph"}, l.secret},
 		start("keystone", "databases"),
 		start("placement", "databases"),
 		// These sign in while they start.
-		start("nova-conductor", "keystone", "placement", "rabbitmq"),
-		start("nova-scheduler", "keystone", "placement", "rabbitmq"),
+		start("nova-conductor", "keystone", "placement", "rabbitmq", "ceph"),
+		start("nova-scheduler", "keystone", "placement", "rabbitmq", "ceph"),
 		start("nova-compute", "keystone", "placement", "rabbitmq", "secret"),
-		start("nova-api", "databases", "rabbitmq"),
-		start("glance-api", "databases", "rabbitmq"),
-		start("cinder-api", "databases", "rabbitmq"),
-		start("cinder-scheduler", "databases", "rabbitmq"),
-		start("cinder-volume", "databases", "rabbitmq"),
+		start("nova-api", "databases", "rabbitmq", "ceph"),
+		start("glance-api", "databases", "rabbitmq", "ceph"),
+		start("cinder-api", "databases", "rabbitmq", "ceph"),
+		start("cinder-scheduler", "databases", "rabbitmq", "ceph"),
+		start("cinder-volume", "databases", "rabbitmq", "ceph"),
 		{"images", []string{"keystone", "glance-api"}, l.images},
 	}
 }
@@ -83,6 +108,11 @@ func (l *Lab) tasks(o Options) []task {
 // directories makes those that programs expect, and the keys of Keystone's
 // tokens.
 func (l *Lab) directories() error {
+	for _, target := range over {
+		if err := os.MkdirAll(l.path("over"+target), 0o755); err != nil {
+			return fmt.Errorf("make the lab's directories: %w", err)
+		}
+	}
 	for _, d := range []string{
 		"run", "log", "tmp", "home", "ceph", "etc/placement", "var/mysql", "var/rabbit", "var/rabbit-config", "var/nova/instances",
 		"var/cinder/volumes", "var/cinder/coord", "var/cinder/conversion", "var/glance/staging", "var/glance/work", "var/locks",
@@ -118,34 +148,22 @@ func (l *Lab) directories() error {
 }
 
 // configuration writes the files of all programs.
-func (l *Lab) configuration(context.Context) error {
-	if err := l.site.save(); err != nil { // with the pools' names
-		return err
-	}
+func (l *Lab) configuration(s site) error {
 	for name, file := range map[string]string{
 		"keystone.conf": l.config("keystone"), "placement.conf": l.config("placement"), "glance-api.conf": l.config("glance"),
 		"cinder.conf": l.config("cinder"), "nova.conf": l.config("nova"), "rabbitmq.conf": l.path("etc/rabbitmq.conf"),
 		"libvirtd.conf": l.path("etc/libvirtd.conf"), "qemu.conf": l.path("over/etc/libvirt/qemu.conf"), "secret.xml": l.path("etc/secret.xml"),
-		"ceph.conf": l.path("ceph/ceph.conf"),
+		"ceph.conf": l.path("ceph/ceph.conf"), "databases.sql": l.path("etc/databases.sql"),
 	} {
-		if err := l.site.write(name, file); err != nil {
+		if err := s.write(name, file); err != nil {
 			return err
 		}
 	}
 	// QEMU and os-brick look there when no file is named.
-	if err := l.site.write("ceph.conf", l.path("over/etc/ceph/ceph.conf")); err != nil {
+	if err := s.write("ceph.conf", l.path("over/etc/ceph/ceph.conf")); err != nil {
 		return err
 	}
-	files := map[string]string{l.path("etc/rabbitmq-plugins"): "[].\n"}
-	for project := range readers {
-		files[l.override(project)] = "[DEFAULT]\n"
-	}
-	for file, text := range files {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return fmt.Errorf("write the lab's configuration: %w", err)
-		}
-	}
-	return fakeneutron.New(l.networksFile(), l.site.Bridges()).Save()
+	return s.save()
 }
 
 func (l *Lab) networksFile() string { return l.path("var/networks.json") }

@@ -17,11 +17,9 @@ const protection = "315360000"
 // instead of removing it.
 const guardOption = "rbd_move_to_trash_on_remove"
 
-// cephSide makes the pools and the cloud's key, and the files by which the
-// services find them. The key's caps are those that this project gives a
+// cephSide makes the pools and the cloud's key, and the key's file. The key's caps are those that this project gives a
 // cloud: it cannot switch the guard off.
-func (l *Lab) cephSide(ctx context.Context, guarded bool) error {
-	p := &l.site.Pools
+func (l *Lab) cephSide(ctx context.Context, guarded bool, p *Pools) error {
 	pools := []struct {
 		prefix string
 		name   *string

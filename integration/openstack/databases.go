@@ -13,9 +13,6 @@ import (
 // more time than all the rest, so what was made is kept for other labs (see
 // cacheDir); only the ports must be changed then.
 func (l *Lab) databases(ctx context.Context) error {
-	if err := l.site.write("databases.sql", l.path("etc/databases.sql")); err != nil {
-		return err
-	}
 	cache, err := l.cacheDir(ctx)
 	if err != nil {
 		return err

@@ -31,15 +31,11 @@ const (
 	mended        = "read_deleted=values.get('read_deleted', 'no')"
 )
 
-// mounts makes the lab's directories and returns what is laid over what.
+// mounts returns what is laid over what, and mends Cinder.
 func (l *Lab) mounts() ([]supervisor.Mount, error) {
 	var mounts []supervisor.Mount
 	for _, target := range over {
-		source := l.path("over" + target)
-		if err := os.MkdirAll(source, 0o755); err != nil {
-			return nil, fmt.Errorf("make the lab's directories: %w", err)
-		}
-		mounts = append(mounts, supervisor.Mount{Source: source, Target: target})
+		mounts = append(mounts, supervisor.Mount{Source: l.path("over" + target), Target: target})
 	}
 	b, err := os.ReadFile(cinderContext)
 	if err != nil {

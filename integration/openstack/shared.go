@@ -15,7 +15,7 @@ const Variable = "QUARANTINE_OPENSTACK_LAB"
 
 // StartTimeout is long enough for a lab's start on a machine that is busy with
 // other tests.
-const StartTimeout = 8 * time.Minute
+const StartTimeout = 15 * time.Minute
 
 // shared is the lab of a test process.
 var shared struct {

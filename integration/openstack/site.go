@@ -82,10 +82,7 @@ func (s site) write(name, file string) error {
 	if err := t.ExecuteTemplate(&b, name, s); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		return fmt.Errorf("write the lab's configuration: %w", err)
-	}
-	return nil
+	return replace(file, []byte(b.String()))
 }
 
 // save writes the file that find reads.
@@ -94,8 +91,16 @@ func (s site) save() error {
 	if err != nil {
 		return fmt.Errorf("save the lab's data: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(s.Dir, siteFile), b, 0o600); err != nil {
-		return fmt.Errorf("save the lab's data: %w", err)
+	return replace(filepath.Join(s.Dir, siteFile), b)
+}
+
+// replace writes a file that a program may be reading.
+func replace(file string, content []byte) error {
+	if err := os.WriteFile(file+".new", content, 0o600); err != nil {
+		return fmt.Errorf("write the lab's configuration: %w", err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return fmt.Errorf("write the lab's configuration: %w", err)
 	}
 	return nil
 }
