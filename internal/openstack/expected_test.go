@@ -6,14 +6,14 @@ package openstack
 var expected = map[string][]string{
 	"bdms-in-notifications": {
 		"delete vm 3649271e-9590-4700-b7f1-8fb853eacf7e bd1 project=P/admin user=U/admin by=U/admin flavor=t1 image=quiet host=node1 zone=nova address=10.77.0.156,fa:16:3e:00:00:9c,private,a49607eb-dce1-4eb5-8e1d-9f411bc1f74f request=req-c0fe3ad7-ab3d-4a37-a922-0374296cfe48 made=23:27:44.000 from=23:27:50.521 to=23:27:52.590 required=3649271e-9590-4700-b7f1-8fb853eacf7e_disk",
-		"volume-delete volume f2fda04f-2ac5-46d8-b039-2ce066fe491a data2 server=3649271e-9590-4700-b7f1-8fb853eacf7e project=P/admin user=U by=U flavor=f50a7d9a-142c-4a8f-89fd-a405e9afa6fa host=node1@ceph#ceph zone=nova address=10.77.0.156,fa:16:3e:00:00:9c,private,a49607eb-dce1-4eb5-8e1d-9f411bc1f74f request=req-24807c05-0dd3-4e4e-a44e-89826e1175bc made=23:27:42.000 from=23:27:52.137 to=23:27:52.286 required=volume-f2fda04f-2ac5-46d8-b039-2ce066fe491a",
+		"volume-delete volume f2fda04f-2ac5-46d8-b039-2ce066fe491a data2 server=3649271e-9590-4700-b7f1-8fb853eacf7e project=P/admin user=U by=U/admin flavor=f50a7d9a-142c-4a8f-89fd-a405e9afa6fa host=node1@ceph#ceph zone=nova address=10.77.0.156,fa:16:3e:00:00:9c,private,a49607eb-dce1-4eb5-8e1d-9f411bc1f74f request=req-24807c05-0dd3-4e4e-a44e-89826e1175bc made=23:27:42.000 from=23:27:52.137 to=23:27:52.286 required=volume-f2fda04f-2ac5-46d8-b039-2ce066fe491a",
 	},
 	"boot-first": {
 		"delete vm f1d9c9cf-76df-4589-a681-62ded2285667 nic1 project=P/admin user=U/admin by=U/admin flavor=t1 image=tiny request=req-26564915-331d-436a-be8d-6b814e81ed69 made=22:35:59.000 from=22:37:32.612 to=22:38:20.472",
 	},
 	"boot-from-volume": {
 		"delete vm 1661f296-f40b-4f35-8676-070265d23d48 bfv1 project=P/admin user=U/admin by=U/admin flavor=t0 host=node1 zone=nova address=10.77.0.24,fa:16:3e:00:00:18,private,8ba2e167-327f-4599-b3c2-2e78f3912b7c request=req-90505313-de29-46db-a7bc-1ad674ffbf7d made=22:43:49.000 from=22:43:56.347 to=22:43:58.832",
-		"volume-delete volume 9d2c40cf-720c-423a-993b-63a50c46ca2e  server=1661f296-f40b-4f35-8676-070265d23d48 project=P/admin user=U by=U flavor=f50a7d9a-142c-4a8f-89fd-a405e9afa6fa image=tiny/tiny host=node1@ceph#ceph zone=nova address=10.77.0.24,fa:16:3e:00:00:18,private,8ba2e167-327f-4599-b3c2-2e78f3912b7c request=req-5b0a331e-80a3-4352-8514-74aa66668148 made=22:43:50.000 from=22:43:58.291 to=22:43:58.464 required=volume-9d2c40cf-720c-423a-993b-63a50c46ca2e",
+		"volume-delete volume 9d2c40cf-720c-423a-993b-63a50c46ca2e  server=1661f296-f40b-4f35-8676-070265d23d48 project=P/admin user=U by=U/admin flavor=f50a7d9a-142c-4a8f-89fd-a405e9afa6fa image=tiny/tiny host=node1@ceph#ceph zone=nova address=10.77.0.24,fa:16:3e:00:00:18,private,8ba2e167-327f-4599-b3c2-2e78f3912b7c request=req-5b0a331e-80a3-4352-8514-74aa66668148 made=22:43:50.000 from=22:43:58.291 to=22:43:58.464 required=volume-9d2c40cf-720c-423a-993b-63a50c46ca2e",
 	},
 	"config-drive": {
 		"delete vm cc2d9f99-7d26-4c4b-8d64-abf6c4b32745 cd1 project=P/admin user=U/admin by=U/admin flavor=t1 image=tiny host=node1 zone=nova address=10.77.0.12,fa:16:3e:00:00:0c,private,5bb2736f-971b-4995-82d8-4de60e776818 request=req-8250d205-b39c-4d65-aa3d-30bab19024ac made=22:40:13.000 from=22:40:17.775 to=22:40:20.738 required=cc2d9f99-7d26-4c4b-8d64-abf6c4b32745_disk",

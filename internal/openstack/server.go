@@ -59,7 +59,7 @@ func serverDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, 
 	}
 	ds := []quarantine.Deletion{d}
 	if a.kind == quarantine.KindDelete && a.phase == phaseWhole {
-		ds = append(ds, s.volumeDeletions(cloud, id)...)
+		ds = append(ds, s.volumeDeletions(cloud, id, d.Deleter)...)
 	}
 	return ds, nil
 }
@@ -108,7 +108,7 @@ func identifying(kind quarantine.Kind, request string) string {
 // It names no disks. Whether Cinder will obey is not certain (it refuses for a
 // volume with snapshots), and a Deletion with disks lets the service seize
 // them in a pool without a guard; Cinder's events bring the disks.
-func (s *server) volumeDeletions(cloud, serverID string) []quarantine.Deletion {
+func (s *server) volumeDeletions(cloud, serverID string, deleter quarantine.Principal) []quarantine.Deletion {
 	var ds []quarantine.Deletion
 	for _, volume := range s.volumes {
 		ds = append(ds, quarantine.Deletion{
@@ -116,6 +116,7 @@ func (s *server) volumeDeletions(cloud, serverID string) []quarantine.Deletion {
 			Cloud: cloud, CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindVolumeDelete,
 			ResourceKind: quarantine.ResourceVolume, ResourceID: volume,
 			ServerID: serverID, Addresses: s.addresses,
+			Deleter: deleter, // it is in the name of the same user that Nova asks Cinder
 		})
 	}
 	return ds
