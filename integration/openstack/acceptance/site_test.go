@@ -81,6 +81,12 @@ type options struct {
 	unguarded bool
 	// noEvents leaves the message bus out.
 	noEvents bool
+	// queue is the queue on the message bus; "" is the usual one, which keeps
+	// what comes while there is no daemon.
+	queue string
+	// lostAfter is how long a disk may take to arrive, as in "1s"; "" is the
+	// product's own patience.
+	lostAfter string
 }
 
 // running returns the site with its daemon running over guarded pools, with
@@ -117,9 +123,13 @@ func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *site) configure(t *testing.T, o options) {
 	t.Helper()
 	pools := s.lab.Pools()
-	bus := fmt.Sprintf("    notifications: {url_file: %s}\n", s.path("bus.url"))
+	bus := fmt.Sprintf("    notifications: {url_file: %s, queue: %q}\n", s.path("bus.url"), o.queue)
 	if o.noEvents {
 		bus = ""
+	}
+	patience := ""
+	if o.lostAfter != "" {
+		patience = ", lost_after: " + o.lostAfter
 	}
 	write(t, s.path("quarantined.yaml"), fmt.Sprintf(`listen: 127.0.0.1:0
 state_dir: %[1]s/state
@@ -140,11 +150,11 @@ clusters:
 capture: {settle: 200ms}
 inquire: {schedule: "0 0 1 1 *", every: 1s}
 collect: {grace: 1d, schedule: "0 0 1 1 *"}
-reconcile: {schedule: "0 0 1 1 *"}
+reconcile: {schedule: "0 0 1 1 *"%[9]s}
 guard: {schedule: "0 0 1 1 *"}
 jitter: 1ms
 log: {level: debug}
-`, s.dir, bus, s.lab.Ceph.Conf, pools.VMs, pools.Volumes, pools.Images, pools.Images, !o.unguarded))
+`, s.dir, bus, s.lab.Ceph.Conf, pools.VMs, pools.Volumes, pools.Images, pools.Images, !o.unguarded, patience))
 }
 
 // ctl runs quarantinectl and returns what it printed and its exit status. Its
