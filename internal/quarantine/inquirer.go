@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -149,7 +150,39 @@ func (q *Inquirer) withSighting(ctx context.Context, d Deletion) (Deletion, erro
 	if err != nil {
 		return d, fmt.Errorf("look for the last sighting of %s %s: %w", d.ResourceKind, d.ResourceID, err)
 	}
-	return fillIn(d, s.Deletion), nil
+	return q.withServer(ctx, fillIn(d, s.Deletion))
+}
+
+// withServer tells of a volume that its server took with it what is known of
+// that server's end: a cloud forgets a deleted volume, and where a server boots
+// from one it is all that is left of it. Of a volume that stays when its server
+// goes, the server's end says nothing.
+func (q *Inquirer) withServer(ctx context.Context, d Deletion) (Deletion, error) {
+	if d.ResourceKind != ResourceVolume || d.ServerID == "" {
+		return d, nil
+	}
+	server, err := q.cfg.Inventory.Sighting(ctx, d.Cloud, ResourceVM, d.ServerID)
+	if errors.Is(err, ErrNotFound) {
+		return d, nil
+	}
+	if err != nil {
+		return d, fmt.Errorf("look for the last sighting of the server %s of volume %s: %w", d.ServerID, d.ResourceID, err)
+	}
+	if !slices.ContainsFunc(server.Deletion.Volumes, func(v VolumeRef) bool { return v.ID == d.ResourceID && v.DeleteOnTermination }) {
+		return d, nil
+	}
+	if len(d.Addresses) == 0 {
+		d.Addresses = server.Deletion.Addresses
+	}
+	if d.Deleter != (Principal{}) {
+		return d, nil
+	}
+	end, err := q.deletions.Deletion(ctx, DeletionID(d.Cloud, KindDelete, d.ServerID, ""))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return d, fmt.Errorf("look for the deletion of the server %s of volume %s: %w", d.ServerID, d.ResourceID, err)
+	}
+	d.Deleter = end.Deleter
+	return d, nil
 }
 
 // fillIn gives the Deletion what it lacks of what was known before.

@@ -106,6 +106,42 @@ func TestIdentityWithoutEvents(t *testing.T) {
 	}
 }
 
+// No event reached the service, and Cinder forgets a deleted volume. One that
+// its server took with it has that server's addresses and deleter; one that
+// stays when its server goes, and was deleted later, has not.
+func TestVolumeGoesWithItsServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := w.cloud.server("s1")
+	server.Volumes = []quarantine.VolumeRef{{ID: "v1", Boot: true, DeleteOnTermination: true}, {ID: "v2"}}
+	w.cloud.boot(server)
+	disks := map[string]quarantine.Key{}
+	for _, id := range []string{"v1", "v2"} {
+		v := w.cloud.volume(id)
+		v.ServerID = "s1"
+		w.cloud.boot(v)
+		disks[id] = w.image(vols, "volume-"+id)
+	}
+	w.ask()
+	w.jump(time.Hour)
+	for _, id := range []string{"s1", "v1", "v2"} {
+		w.cloud.kill(id, w.now())
+	}
+	w.gone(vols, "volume-v1")
+	w.gone(vols, "volume-v2")
+	w.jump(time.Minute)
+	w.look()
+	w.ask()
+	d := w.disk(disks["v1"]).Deletion
+	if d == nil || d.ServerID != "s1" || d.Deleter.Name != "oscar" || len(d.Addresses) != 1 || d.Addresses[0].IP != "192.0.2.7" {
+		t.Errorf("the volume that went with its server: %+v", d)
+	}
+	d = w.disk(disks["v2"]).Deletion
+	if d == nil || d.ServerID != "s1" || d.Deleter.Name != "" || len(d.Addresses) != 0 {
+		t.Errorf("the volume that stayed: %+v", d)
+	}
+}
+
 // An event says little; the cloud's API is asked for the rest, once, and again
 // after it did not answer. What the event says itself stands.
 func TestDeletionIsCompleted(t *testing.T) {
