@@ -79,7 +79,7 @@ func boot(t *testing.T, s *site, n int) *fleet {
 	must(t, err)
 	kept := make([]string, n) // the volumes that stay
 	f.servers = make([]*machine, n)
-	must(t, each(t.Context(), n, func(ctx context.Context, i int) error {
+	must(t, forAll(t.Context(), n, func(ctx context.Context, i int) error {
 		m := &machine{name: fmt.Sprintf("%s-%d", kinds[i%len(kinds)], i), deleter: f.alice}
 		if i%2 == 1 {
 			m.deleter = f.admin
@@ -112,7 +112,7 @@ func boot(t *testing.T, s *site, n int) *fleet {
 		return err
 	}))
 	f.waitActive(t)
-	must(t, each(t.Context(), n, func(ctx context.Context, i int) error { return f.describe(ctx, f.servers[i], kept[i]) }))
+	must(t, forAll(t.Context(), n, func(ctx context.Context, i int) error { return f.describe(ctx, f.servers[i], kept[i]) }))
 	for i, id := range kept {
 		if id != "" {
 			f.volumes = append(f.volumes, expected{image: "volume-" + id, role: "volume", volume: id})
@@ -257,7 +257,7 @@ func (f *fleet) remaining(t *testing.T) int {
 func (f *fleet) deleteServers(t *testing.T) {
 	t.Helper()
 	f.began = time.Now().UTC().Truncate(time.Second)
-	must(t, each(t.Context(), len(f.servers), func(ctx context.Context, i int) error {
+	must(t, forAll(t.Context(), len(f.servers), func(ctx context.Context, i int) error {
 		return f.servers[i].deleter.Delete(ctx, f.servers[i].id)
 	}))
 }
@@ -297,7 +297,7 @@ func (f *fleet) waitGone(t *testing.T) {
 // servers, and waits until Cinder has.
 func (f *fleet) deleteVolumes(t *testing.T) {
 	t.Helper()
-	must(t, each(t.Context(), len(f.volumes), func(ctx context.Context, i int) error {
+	must(t, forAll(t.Context(), len(f.volumes), func(ctx context.Context, i int) error {
 		return f.alice.DeleteVolume(ctx, f.volumes[i].volume)
 	}))
 	for deadline := time.Now().Add(patience); ; wait(t) {
@@ -334,8 +334,8 @@ func trouble(t *testing.T, admin *openstacklab.Session) string {
 	return strings.Join(all, "; ")
 }
 
-// each does the work for 0 to n-1, several at a time, and returns the errors.
-func each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
+// forAll does the work for 0 to n-1, several at a time, and returns the errors.
+func forAll(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
 	errs := make([]error, n)
 	next := make(chan int)
 	var wg sync.WaitGroup

@@ -158,7 +158,7 @@ func (f *fleet) outlast(t *testing.T, outage time.Duration) {
 // deleteAgain asks once more for the deletion of what is left.
 func (f *fleet) deleteAgain(t *testing.T) {
 	t.Helper()
-	must(t, each(t.Context(), len(f.servers), func(ctx context.Context, i int) error {
+	must(t, forAll(t.Context(), len(f.servers), func(ctx context.Context, i int) error {
 		err := f.servers[i].deleter.Delete(ctx, f.servers[i].id)
 		if openstacklab.NotFound(err) {
 			return nil
