@@ -16,35 +16,31 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// known is what must be known of a fleet's disks, by where it came from.
+// known is what must be known of a fleet's disks beyond project, owner, deleter
+// and name of each server, by where it came from.
 type known struct {
 	// addresses of the servers.
 	addresses bool
-	// volumes says how much is known of the volumes that die with their server.
-	volumes volumeIdentity
-	// keptServer: of the volumes that stay, the server is known that they were
-	// attached to.
-	keptServer bool
+	// volumes: whose they were, who deleted them, and if they went with their
+	// server which it was and its addresses. Else they are in quarantine, and
+	// nobody knows whose they were.
+	volumes bool
+	// keptServer: of the volumes that stay, the server that they were attached
+	// to; keptDeleter: who deleted them later.
+	keptServer, keptDeleter bool
 }
-
-// volumeIdentity is how much is known of a volume.
-type volumeIdentity int
-
-const (
-	volumeNothing volumeIdentity = iota // it is in quarantine, and nobody knows whose it was
-	volumeOwner                         // whose it was, and of which server
-	volumeAll                           // who deleted it too, and the server's addresses
-)
 
 var (
 	// byEvents is what the notifications tell.
-	byEvents = known{addresses: true, volumes: volumeAll}
+	byEvents = known{addresses: true, volumes: true, keptDeleter: true}
 	// byStock is what Nova's database tells of the dead, and what was known of
 	// the living when the cloud was asked last. Cinder forgets who deleted a
 	// volume.
-	byStock = known{addresses: true, volumes: volumeOwner, keptServer: true}
-	// byAll is both.
-	byAll = known{addresses: true, volumes: volumeAll, keptServer: true}
+	byStock = known{addresses: true, volumes: true, keptServer: true}
+	// byBoth is both.
+	byBoth = known{addresses: true, volumes: true, keptServer: true, keptDeleter: true}
+	// byNova is Nova's database alone.
+	byNova = known{}
 )
 
 // quarantined waits until every disk of the fleet is in quarantine, sealed, and
@@ -96,14 +92,14 @@ func (f *fleet) fault(d wire.Disk, x expected, m *machine, k known) string {
 	if x.volume != "" {
 		kind, resource, id = "volume-delete", "volume", x.volume
 	}
-	whole := k.volumes == volumeAll || x.volume == ""
+	lone := m == nil // a volume that stayed when its server went
 	for _, check := range []struct {
 		ok   bool
 		what string
 	}{
 		{d.ID != "", "it is not there"},
 		{d.State == "quarantined" && d.Sealed && d.Capture == "guard", fmt.Sprintf("state %s, sealed %v, capture %s", d.State, d.Sealed, d.Capture)},
-		{x.volume != "" && k.volumes == volumeNothing && !d.Explained || d.Explained, "unexplained"},
+		{d.Explained || x.volume != "" && !k.volumes, "unexplained"},
 	} {
 		if !check.ok {
 			return check.what
@@ -120,11 +116,11 @@ func (f *fleet) fault(d wire.Disk, x expected, m *machine, k known) string {
 		{d.Role == x.role, "role " + d.Role},
 		{d.ProjectID == f.alice.ProjectID && d.Project == "alice", fmt.Sprintf("project %s (%s)", d.Project, d.ProjectID)},
 		{d.UserID == f.alice.UserID && d.User == "alice", fmt.Sprintf("user %s (%s)", d.User, d.UserID)},
-		{!whole || d.DeleterID == deleter.UserID && d.Deleter == nameOf(deleter, f), fmt.Sprintf("deleter %s (%s)", d.Deleter, d.DeleterID)},
-		{m == nil || x.volume != "" || d.ResourceName == m.name, "name " + d.ResourceName},
-		{m == nil || x.volume == "" || d.ServerID == m.id, "server " + d.ServerID},
-		{m != nil || !k.keptServer || d.ServerID != "", "no server"},
-		{m == nil || !whole || !k.addresses || subset(m.ips, d.Addresses), fmt.Sprintf("addresses %q, not %q", d.Addresses, ipsOf(m))},
+		{lone && !k.keptDeleter || d.DeleterID == deleter.UserID && d.Deleter == nameOf(deleter, f), fmt.Sprintf("deleter %s (%s)", d.Deleter, d.DeleterID)},
+		{x.volume != "" || d.ResourceName == m.name, "name " + d.ResourceName},
+		{lone || x.volume == "" || d.ServerID == m.id, "server " + d.ServerID},
+		{!lone || !k.keptServer || d.ServerID != "", "no server"},
+		{lone || !k.addresses || subset(m.ips, d.Addresses), fmt.Sprintf("addresses %q, not %q", d.Addresses, ipsOf(m))},
 	} {
 		if !check.ok {
 			return check.what
