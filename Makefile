@@ -62,6 +62,12 @@ bench: build
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench
 
+## bench-openstack: measure beside a lab OpenStack, with and without (root)
+.PHONY: bench-openstack
+bench-openstack: build build-openstack
+	CGO_ENABLED=0 go build -o bin/bench-openstack ./integration/openstack/bench
+	bin/openstacklab run -commit 1s -- bin/bench-openstack -bin bin
+
 ## fuzz: run each fuzz target for FUZZTIME (1m)
 .PHONY: fuzz
 fuzz: install-deps
