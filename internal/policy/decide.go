@@ -48,6 +48,13 @@ func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
 	}
 	bare := s.evaluate(vars(bareFacts), append([]*rule{}, given.failed...))
 	d, b := decision(given.decider, given.failed), decision(bare.decider, bare.failed)
+	// Nor does a word take away a hold or the isolation.
+	isolate, hold := d.Isolate || b.Isolate, d.Hold
+	if hold == nil {
+		hold = b.Hold
+	}
+	d.Isolate, d.Hold = isolate, hold
+	b.Isolate, b.Hold = isolate, hold
 	if b.Retain <= d.Retain {
 		return d, given.trace
 	}
@@ -59,10 +66,6 @@ func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
 			}
 		}
 	}
-	b.Isolate = b.Isolate || d.Isolate
-	if b.Hold == nil {
-		b.Hold = d.Hold
-	}
 	return b, bare.trace
 }
 
@@ -73,10 +76,14 @@ func withoutTenantsWords(f quarantine.Facts) (quarantine.Facts, bool) {
 		return f, false
 	}
 	d := *f.Deletion
-	if len(d.Metadata) == 0 && len(d.Tags) == 0 && d.ResourceName == "" && d.Image.Name == "" {
+	d.Metadata, d.Tags, d.ResourceName, d.Image.Name, d.KeyPair = nil, nil, "", "", ""
+	d.Addresses = slices.Clone(d.Addresses)
+	for i := range d.Addresses {
+		d.Addresses[i].Network = ""
+	}
+	if d.Equal(*f.Deletion) {
 		return f, false
 	}
-	d.Metadata, d.Tags, d.ResourceName, d.Image.Name = nil, nil, "", ""
 	f.Deletion = &d
 	return f, true
 }

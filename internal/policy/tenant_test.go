@@ -106,3 +106,34 @@ func TestNoWordShortens(t *testing.T) {
 		}
 	})
 }
+
+// A tenant's word that chooses a longer rule must not drop the hold and the
+// isolation that the disk has without it.
+func TestWordKeepsHold(t *testing.T) {
+	t.Parallel()
+	s := loadText(t, t.TempDir(), `rules:
+  - {name: asked, match: '"keep" in tags', retain: 30d}
+  - {name: infra, match: 'project.id != ""', retain: 14d, isolate: true, hold: {case_id: C1, reason: r}}
+default: {retain: 10d}
+`)
+	bare := s.Decide(vm(func(d *quarantine.Deletion) { d.Project.ID = "p" }))
+	with := s.Decide(vm(func(d *quarantine.Deletion) { d.Project.ID = "p"; d.Tags = []string{"keep"} }))
+	if bare.Hold == nil || !bare.Isolate {
+		t.Fatalf("bare: %+v", bare)
+	}
+	if with.Hold == nil || !with.Isolate {
+		t.Errorf("with the tag: hold %v, isolate %v", with.Hold, with.Isolate)
+	}
+}
+
+// The name of a network is a tenant's word, too.
+func TestNetworkNameIsAWord(t *testing.T) {
+	t.Parallel()
+	s := loadText(t, t.TempDir(), `rules:
+  - {name: scratch, match: '"scratch" in networks', retain: 1d}
+default: {retain: 10d}
+`)
+	if d := s.Decide(vm(func(d *quarantine.Deletion) { d.Addresses[0].Network = "scratch" })); d.Retain != 10*day {
+		t.Errorf("kept for %s by %s", d.Retain, d.Rule)
+	}
+}

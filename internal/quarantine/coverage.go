@@ -77,6 +77,10 @@ func (q *Inquirer) Coverage(ctx context.Context, cloud string, from, to time.Tim
 	if err != nil {
 		return c, err
 	}
+	if !q.covering.TryLock() {
+		return c, fmt.Errorf("coverage of %s: another one is being computed: %w", cloud, ErrBusy)
+	}
+	defer q.covering.Unlock()
 	if !from.Before(to) {
 		return c, invalidf("the period from %s to %s is empty", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
 	}
@@ -119,8 +123,9 @@ type account struct {
 	c          *Coverage
 	deletions  map[string]Deletion
 	byDeletion map[string][]Disk
-	// named are the names of the disks that were counted.
-	named map[string]bool
+	// nameless counts, by name, the disks that no deletion explains: each may be
+	// the one that a deletion requires.
+	nameless map[string]int
 }
 
 // collect gathers the deletions of the period, from both sides.
@@ -147,11 +152,12 @@ func (a *account) collect(ctx context.Context, reader CloudReader) error {
 
 // disks counts the period's disks in the cloud's pools.
 func (a *account) disks(ctx context.Context) error {
-	a.named = map[string]bool{}
+	a.nameless = map[string]int{}
 	count := func(d Disk) {
-		a.named[d.OriginalName] = true
 		if d.Deletion != nil {
 			a.byDeletion[d.Deletion.ID] = append(a.byDeletion[d.Deletion.ID], d)
+		} else {
+			a.nameless[d.OriginalName]++
 		}
 		v := verdictOf(d)
 		if d.State == Lost {
@@ -214,7 +220,7 @@ func (a *account) missed(ctx context.Context) error {
 			if !m.SeenAt.Before(a.c.To) {
 				continue
 			}
-			a.named[m.Name] = true
+			a.nameless[m.Name]++
 			a.c.Missed++
 			a.c.Verdicts = append(a.c.Verdicts, Verdict{Verdict: VerdictMissed, Pool: pool.PoolRef.String(), Image: m.Name, At: m.SeenAt.UTC(), Reason: missedReason(m)})
 		}
@@ -238,7 +244,11 @@ func (a *account) judge(ctx context.Context) error {
 				continue
 			}
 			open++
-			if slices.ContainsFunc(a.byDeletion[d.ID], func(k Disk) bool { return ref.Matches(k.Key.PoolRef(), k.OriginalName) || k.OriginalName == ref.Name }) || a.named[ref.Name] {
+			if slices.ContainsFunc(a.byDeletion[d.ID], func(k Disk) bool { return ref.Matches(k.Key.PoolRef(), k.OriginalName) || k.OriginalName == ref.Name }) {
+				continue
+			}
+			if a.nameless[ref.Name] > 0 {
+				a.nameless[ref.Name]-- // counted already, and nothing says that it is another
 				continue
 			}
 			v := Verdict{Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName, Image: ref.Name, At: d.ActedAt()}

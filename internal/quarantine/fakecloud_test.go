@@ -25,6 +25,8 @@ type fakeCloud struct {
 	asked    int
 	fail     map[string]error
 	cutShort int
+	// hidden is a resource that came after the listing.
+	hidden string
 }
 
 func newFakeCloud(name string) *fakeCloud {
@@ -45,6 +47,9 @@ func (c *fakeCloud) Living(_ context.Context, each func(quarantine.Deletion) err
 			return fmt.Errorf("page 2: %w", quarantine.ErrUnavailable)
 		}
 		n++
+		if d.ResourceID == c.hidden {
+			continue
+		}
 		d.Disks = append([]quarantine.DiskRef(nil), d.Disks...)
 		if err := each(d); err != nil {
 			return err

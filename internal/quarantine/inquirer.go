@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,9 @@ type Inquirer struct {
 	images     Images
 	clusters   Clusters
 	cfg        InquirerConfig
+	// covering keeps a second Coverage from asking the cloud and the pools for
+	// all at the same time.
+	covering sync.Mutex
 }
 
 // InquirerConfig is what the Inquirer works with.
@@ -150,7 +154,32 @@ func (q *Inquirer) withSighting(ctx context.Context, d Deletion) (Deletion, erro
 	if err != nil {
 		return d, fmt.Errorf("look for the last sighting of %s %s: %w", d.ResourceKind, d.ResourceID, err)
 	}
-	return q.withServer(ctx, fillIn(d, s.Deletion))
+	known, err := q.stillRequired(ctx, s)
+	if err != nil {
+		return d, err
+	}
+	return q.withServer(ctx, fillIn(d, known))
+}
+
+// stillRequired is the sighting's Deletion, without the word that a disk of a
+// name must be there where another act on the resource may have destroyed it
+// since.
+func (q *Inquirer) stillRequired(ctx context.Context, s Sighting) (Deletion, error) {
+	d := s.Deletion
+	d.Disks = slices.Clone(d.Disks)
+	for i, ref := range d.Disks {
+		if !ref.Required {
+			continue
+		}
+		dels, err := q.deletions.DeletionsOf(ctx, JoinKeys(ref.Name))
+		if err != nil {
+			return d, fmt.Errorf("find the deletions of %q: %w", ref.Name, err)
+		}
+		d.Disks[i].Required = !slices.ContainsFunc(dels, func(o Deletion) bool {
+			return o.ID != d.ID && o.ActedAt().After(s.SeenAt.Add(-ClockSkew))
+		})
+	}
+	return d, nil
 }
 
 // withServer tells of a volume that its server took with it what is known of

@@ -202,21 +202,21 @@ func (v *visit) markDead(ctx context.Context, d Deletion) error {
 	return nil
 }
 
-// vanishedMax bounds what one run looks at; the next goes on.
-const vanishedMax = 10_000
-
 // vanished goes through what was seen once and is not in the listing any more,
 // nor among the dead that the cloud told of: volumes and images, whose deletion
 // Cinder and Glance forget. It is learnt, with the time of the last sighting as
 // the earliest it can have happened, and nothing is seized on its word: a
 // listing leaves things out for other reasons too (a role that was taken away).
 func (v *visit) vanished(ctx context.Context) error {
-	gone, err := v.q.cfg.Inventory.Vanished(ctx, v.cloud.Name(), v.began, vanishedMax)
+	gone, err := v.q.cfg.Inventory.Vanished(ctx, v.cloud.Name(), v.began, 0)
 	if err != nil {
 		return fmt.Errorf("find what is gone from %s: %w", v.cloud.Name(), err)
 	}
 	for _, s := range gone {
-		d := s.Deletion
+		d, err := v.q.stillRequired(ctx, s)
+		if err != nil {
+			return err
+		}
 		if v.alive[resourceOf(&d)] || v.stillLive(d) {
 			continue // it lives, or its disk does: an orphan, not a death
 		}
@@ -313,6 +313,9 @@ func (v *visit) suspects(ctx context.Context, d Deletion) ([]Deletion, error) {
 		return nil, fmt.Errorf("ask %s about %s %s: %w", v.cloud.Name(), d.ResourceKind, d.ResourceID, err)
 	}
 	if known {
+		if more.StartedAt.IsZero() && more.EndedAt.IsZero() {
+			return nil, nil // it came after the listing, and lives
+		}
 		d = Merge(d, more)
 	}
 	s, err := v.q.cfg.Inventory.Sighting(ctx, d.Cloud, d.ResourceKind, d.ResourceID)
