@@ -116,7 +116,7 @@ openstack-down: build-openstack
 build-openstack: install-deps
 	@./integration/install-deps.sh openstack
 	@mkdir -p bin
-	@CGO_ENABLED=0 go build -buildvcs=false -o bin/openstacklab ./integration/openstack/cmd/openstacklab
+	@CGO_ENABLED=0 go build -o bin/openstacklab ./integration/openstack/cmd/openstacklab
 
 .PHONY: build-lab
 build-lab: install-deps

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,8 +16,8 @@ var schemaPackages = []string{"python3-keystone", "python3-placement", "python3-
 // cacheAge is the age at which the databases of other versions are removed.
 const cacheAge = 7 * 24 * time.Hour
 
-// cacheDir is where the databases are kept that this version of the lab makes
-// with the installed packages: below the user's cache directory.
+// cacheDir is where the databases are kept that the installed packages make and
+// that begin with this version's seed: below the user's cache directory.
 func (l *Lab) cacheDir(ctx context.Context) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -28,17 +27,8 @@ func (l *Lab) cacheDir(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program, err := os.Open(l.path("run/" + command))
-	if err != nil {
-		return "", fmt.Errorf("find the kept databases: %w", err)
-	}
-	defer program.Close()
-	hash := sha256.New()
-	io.WriteString(hash, versions)
-	if _, err := io.Copy(hash, program); err != nil {
-		return "", fmt.Errorf("find the kept databases: %w", err)
-	}
-	return filepath.Join(base, "quarantine-openstacklab", hex.EncodeToString(hash.Sum(nil))[:16]), nil
+	sum := sha256.Sum256([]byte(versions + site{}.seed()))
+	return filepath.Join(base, "quarantine-openstacklab", hex.EncodeToString(sum[:8])), nil
 }
 
 // fillCache keeps a copy of the databases, which must stand still meanwhile.

@@ -52,41 +52,49 @@ func (l *Lab) databaseTasks() []task {
 		program("cinder-db", "mariadb", with("/usr/bin/cinder-manage", l.configs("cinder"), "db", "sync")...),
 		program("nova-api-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "api_db", "sync")...),
 		program("nova-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "db", "sync", "--local_cell")...),
-		{"cells", []string{"nova-db", "nova-api-db"}, l.cells},
-		{"identity", []string{"keystone-db"}, func(ctx context.Context) error {
-			_, err := l.sql(ctx, l.site.identity())
-			return err
-		}},
+		{"seed", []string{"keystone-db", "nova-api-db", "nova-db"}, l.seed},
 	}
 }
 
-// cells makes Nova's two cells by hand, for five calls of nova-manage: cell0,
-// where servers are that no host took, has the schema of the other. The only
-// host is in the other. It makes the flavors, too.
-func (l *Lab) cells(ctx context.Context) error {
-	dump, err := l.run(ctx, "", "mariadb-dump", append(l.sqlArgs(), "nova")...)
+// seed puts into the databases what a lab begins with. Nova's cell0, where
+// servers are that no host took, has the schema of its other cell.
+func (l *Lab) seed(ctx context.Context) error {
+	dump, err := l.run(ctx, "", "mariadb-dump", append(l.sqlArgs(), "--no-data", "nova")...)
 	if err != nil {
 		return err
 	}
-	statements := fmt.Sprintf(`INSERT INTO nova_api.cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled) VALUES
-		(NOW(), '00000000-0000-0000-0000-000000000000', 'cell0', 'none:///', '', 0), (NOW(), '%s', 'cell1', '', '', 0);
-		INSERT INTO nova_api.host_mappings (created_at, cell_id, host) SELECT NOW(), id, '%s' FROM nova_api.cell_mappings WHERE name='cell1';
-		`, newUUID(), node)
-	_, err = l.sql(ctx, statements+flavors()+l.cellAddresses()+"USE nova_cell0;\n"+dump)
+	version, err := l.run(ctx, "", "mariadb-dump", append(l.sqlArgs(), "--no-create-info", "nova", "alembic_version")...)
+	if err != nil {
+		return err
+	}
+	_, err = l.sql(ctx, l.site.seed()+"USE nova_cell0;\n"+dump+version)
 	return err
 }
 
+// seed are the statements that make what a lab begins with.
+func (s site) seed() string { return s.identity() + s.cells() + flavors() }
+
+// cells are the statements that make Nova's two cells, and its host in the
+// second: for five calls of nova-manage.
+func (s site) cells() string {
+	return fmt.Sprintf(`INSERT INTO nova_api.cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled) VALUES
+		(NOW(), '00000000-0000-0000-0000-000000000000', 'cell0', 'none:///', '', 0),
+		(NOW(), '11111111-1111-4111-8111-111111111111', 'cell1', '', '', 0);
+		INSERT INTO nova_api.host_mappings (created_at, cell_id, host) SELECT NOW(), id, '%s' FROM nova_api.cell_mappings WHERE name='cell1';
+		`, node) + s.cellAddresses()
+}
+
 // cellAddresses are the statements that say where the cells are.
-func (l *Lab) cellAddresses() string {
+func (s site) cellAddresses() string {
 	return fmt.Sprintf(`UPDATE nova_api.cell_mappings SET database_connection='%s' WHERE name='cell0';
 		UPDATE nova_api.cell_mappings SET database_connection='%s', transport_url='%s' WHERE name='cell1';
-		`, l.site.DB("nova_cell0"), l.site.DB("nova"), l.site.Rabbit())
+		`, s.DB("nova_cell0"), s.DB("nova"), s.Rabbit())
 }
 
 // readdress writes this lab's ports into databases that another lab made.
 func (l *Lab) readdress(ctx context.Context) error {
 	var b strings.Builder
-	b.WriteString(l.cellAddresses())
+	b.WriteString(l.site.cellAddresses())
 	for _, e := range l.site.endpoints() {
 		fmt.Fprintf(&b, "UPDATE keystone.endpoint e JOIN keystone.service s ON s.id = e.service_id SET e.url='%s' WHERE s.type='%s';\n", e.url, e.kind)
 	}

@@ -69,9 +69,7 @@ func (l *Lab) program(ctx context.Context) error {
 		}
 		return nil
 	}
-	// The same sources give the same program, whatever the commit: the kept
-	// databases go by it.
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", target, "quarantine/integration/openstack/cmd/"+command)
+	build := exec.CommandContext(ctx, "go", "build", "-o", target, "quarantine/integration/openstack/cmd/"+command)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the lab's program: %w: %s", err, out)
