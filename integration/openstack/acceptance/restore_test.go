@@ -108,10 +108,13 @@ func (s *site) deleted(t *testing.T, alice *openstacklab.Session) (server openst
 	s.scribble(t, s.lab.Pools().Volumes, "volume-"+vol.ID)
 	must(t, alice.Attach(ctx, v.ID, vol.ID))
 	s.booted(t, v.ID+"_disk")
-	must(t, alice.Detach(ctx, v.ID, vol.ID))
+	// With the server on it: the guest does not answer an unplug, and Nova would
+	// wait minutes for that.
 	must(t, alice.Delete(ctx, v.ID))
-	must(t, alice.DeleteVolume(ctx, vol.ID))
 	must(t, alice.WaitGone(ctx, v.ID))
+	_, err = alice.WaitVolume(ctx, vol.ID, "available")
+	must(t, err)
+	must(t, alice.DeleteVolume(ctx, vol.ID))
 	must(t, alice.WaitVolumeGone(ctx, vol.ID))
 	return v, s.captured(t, v.ID+"_disk", "delete"), s.captured(t, "volume-"+vol.ID, "volume-delete")
 }
