@@ -13,8 +13,7 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// unguarded switches the guard of pools off until the end of the test, and then
-// has the daemon account for what was lost, so that no later test counts it.
+// unguarded switches the guard of pools off until the end of the test.
 func (s *site) unguarded(t *testing.T, pools ...string) {
 	t.Helper()
 	for _, pool := range pools {

@@ -21,7 +21,7 @@ type plan struct {
 }
 
 var (
-	full  = plan{rounds: 4, servers: 8, volumes: 8, raced: 20}
+	full  = plan{rounds: 4, servers: 5, volumes: 6, raced: 10}
 	quick = plan{rounds: 1, servers: 2, volumes: 2, raced: 2}
 	// warmUp is dropped: it fills the caches of the cloud's programs.
 	warmUp = plan{servers: 2, volumes: 2}
