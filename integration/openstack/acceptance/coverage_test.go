@@ -62,7 +62,7 @@ func TestCoverageNamesWhatWasNotGuarded(t *testing.T) {
 	for name, away := range map[string]bool{"DaemonThere": false, "DaemonAway": true} {
 		t.Run(name, func(t *testing.T) {
 			restartWith(t, s, options{lostAfter: "1s"})
-			t.Cleanup(func() { restart(t, s) })
+			s.endAfter(t)
 			f := boot(t, s, len(kinds))
 			s.job(t, "reconcile")
 			s.job(t, "clouds")
@@ -130,6 +130,17 @@ func deleteAfter(t *testing.T, who *openstacklab.Session, server string) {
 	if err := who.WaitGone(ctx, server); err != nil {
 		t.Error(err)
 	}
+}
+
+// endAfter ends the daemon with the test: the next finds none with settings that
+// are not its own, and starts one.
+func (s *site) endAfter(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := s.daemon.end(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // restartWith ends the daemon, if it runs, and starts it anew.

@@ -73,7 +73,7 @@ func TestManyAtOnce(t *testing.T) {
 		f.waitGone(t)
 		f.deleteVolumes(t)
 		s.start(t, options{queue: "quarantine.late"})
-		t.Cleanup(func() { restart(t, s) })
+		s.endAfter(t)
 		f.finish(t, s, byStock)
 	})
 	t.Run("FirstInstallation", func(t *testing.T) {

@@ -19,7 +19,7 @@ func TestSeizeIsNeverSilent(t *testing.T) {
 	s := running(t)
 	o := options{unguarded: true, lostAfter: "1s"}
 	restartWith(t, s, o)
-	t.Cleanup(func() { restart(t, s) })
+	s.endAfter(t)
 	s.unguarded(t, s.lab.Pools().VMs, s.lab.Pools().Volumes)
 	f := boot(t, s, 2*len(kinds))
 	s.job(t, "reconcile")
