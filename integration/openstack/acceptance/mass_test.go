@@ -81,6 +81,7 @@ func TestManyAtOnce(t *testing.T) {
 		// database still tells name, project, owner and deleter of each. It does
 		// not tell addresses, and nobody remembers a deleted volume.
 		s.stop(t)
+		s.endAfter(t)
 		f := boot(t, s, len(kinds))
 		f.deleteServers(t)
 		f.waitGone(t)
