@@ -114,8 +114,10 @@ type CloudWriter interface {
 
 	// AdoptVolume makes a volume of the image o.Source in the volume pool,
 	// without copying; the cloud renames the image. It returns when the volume
-	// can be used. On error there is no volume, and the image is there still,
-	// under its own name. Similar to: openstack block storage volume manage.
+	// can be used. On error nobody has a volume of it that the cloud could tell
+	// of. The image is there still then, under its own name or one that the
+	// cloud gave it, if o.Evidence says that it must be; else it may be gone.
+	// Similar to: openstack block storage volume manage.
 	AdoptVolume(ctx context.Context, o VolumeOrder) (Made, error)
 	// AdoptImage makes an image of the cloud of o.Source in the image pool,
 	// without copying, by its location. The RBD image has a protected snapshot
@@ -160,7 +162,11 @@ type Transfer struct {
 // VolumeOrder asks for a volume.
 type VolumeOrder struct {
 	Source string // name of the RBD image in the volume pool
-	Name   string
+	// Evidence: the image is the disk itself, and not a copy. A volume that
+	// cannot be finished is taken out of the cloud's care (unmanaged); whatever
+	// happens, nothing is deleted, because that would delete the disk.
+	Evidence bool
+	Name     string
 	// Project is the id or name of the project to own it; empty: the service's
 	// own. Domain is the name or id of the project's domain, where the name
 	// alone is not enough.

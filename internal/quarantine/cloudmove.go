@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ type moveOrder struct {
 	reason string
 	detail map[string]string
 	// take has the cloud take the live image of that name over, and give it
-	// another. On error the image is there still, under the name.
+	// another. On error the image is there still, under whatever name.
 	take func(ctx context.Context) error
 }
 
@@ -26,7 +27,14 @@ type moveOrder struct {
 // a volume service does not mind a snapshot that it has not made. If the cloud
 // does not want it, it goes back to the trash under full protection, and is the
 // same disk as before, with all that is known of it: it has not ended its stay.
-// After a crash the image's name tells the reconciler which of the two it was.
+// A cloud may have renamed it before it failed, and nothing but the image's id
+// is relied on then; the failure is in the intent before anything else happens.
+// After a crash the intent and the image's name tell the reconciler which of the
+// two it was.
+//
+// The disk's lock is held while the cloud works: nobody may place a hold on it,
+// purge it or restore it in that time, because the state restoring does not say
+// whose the image is. The cloud's API ends its work by a deadline of its own.
 func (r *Restorer) move(ctx context.Context, actor, id string, o moveOrder) (Disk, error) {
 	if err := required(actor, "who"); err != nil {
 		return Disk{}, err
@@ -81,41 +89,91 @@ func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrde
 		back, berr := r.moveBack(lasting, d, actor, o.name, err)
 		return back, errors.Join(fmt.Errorf("move disk %s to a cloud: %w", d.ID, err), berr)
 	}
-	name := o.name
-	live, err := r.images.LiveImages(lasting, pool, "")
+	name, err := liveName(lasting, r.images, d.Key)
 	if err != nil {
 		return d, fmt.Errorf("disk %s: look for the name that the cloud gave it (the next reconcile run finds it): %w", d.ID, err)
 	}
-	for n, imageID := range live {
-		if imageID == d.Key.ImageID {
-			name = n
-		}
-	}
-	return finishInPlace(lasting, l, d, name, actor)
+	return finishInPlace(lasting, l, d, cmp.Or(name, o.name), actor)
 }
 
 // moveBack puts a disk that no cloud has taken over back into the trash.
 func (r *Restorer) moveBack(ctx context.Context, d Disk, actor, name string, cause error) (Disk, error) {
-	l := r.ledger
-	full := protection(r.clusters, d.Key.PoolRef())
-	until := l.clock().Add(full).UTC().Truncate(time.Second)
-	err := l.around("restore.retrash", func() error {
-		return r.trash.MoveToTrash(ctx, d.Key.PoolRef(), name, full)
-	})
-	if errors.Is(err, ErrNotFound) {
-		// It never left the trash, or the cloud has taken it over all the same.
-		entry, ferr := r.trash.FindInTrash(ctx, d.Key)
-		if ferr != nil {
-			return d, fmt.Errorf("find disk %s again (the next reconcile run does): %w", d.ID, ferr)
-		}
-		until, err = entry.ProtectedUntil.UTC(), nil
-	}
-	if err != nil {
-		return d, fmt.Errorf("move disk %s back to the trash (the next reconcile run tries again): %w", d.ID, err)
-	}
-	d, err = l.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: actor, Reason: "not moved: " + cause.Error()}, func(n *Disk) { n.ProtectedUntil = until })
+	l, pool := r.ledger, d.Key.PoolRef()
+	failed, err := restoreIntent{Kind: intentMove, Dst: pool, Name: name, Failed: cause.Error()}.encode()
 	if err != nil {
 		return d, err
 	}
+	var noted error
+	next := d
+	next.Intent = failed
+	if saved, err := l.disks.PutDisk(ctx, next); err == nil {
+		d = saved
+	} else {
+		noted = fmt.Errorf("disk %s: note that its move failed: %w", d.ID, err)
+	}
+	e, err := bringBack(ctx, l, r.trash, r.images, d, protection(r.clusters, pool))
+	if err != nil {
+		return d, errors.Join(noted, fmt.Errorf("%w (the next reconcile run tries again)", err))
+	}
+	d, err = l.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: actor, Reason: "not moved: " + cause.Error()}, func(n *Disk) {
+		n.ProtectedUntil = e.ProtectedUntil.UTC()
+	})
+	if err != nil {
+		return d, errors.Join(noted, err)
+	}
 	return l.softSync(ctx, d), nil
+}
+
+// bringBackTries bounds how often a name is looked for that changes meanwhile.
+const bringBackTries = 3
+
+// bringBack puts the disk's image into the trash, protected for that long,
+// whatever name it is live under; one that is there already stays. It comes to
+// lie there under a name of this service, else the adopter would take it for
+// one that has lived and died again. It may be repeated.
+func bringBack(ctx context.Context, l *Ledger, trash Trash, images Images, d Disk, full time.Duration) (TrashEntry, error) {
+	for try := 1; ; try++ {
+		name, err := liveName(ctx, images, d.Key)
+		if err != nil {
+			return TrashEntry{}, err
+		}
+		if name == "" {
+			break
+		}
+		err = l.around("restore.retrash", func() error { return trash.MoveToTrash(ctx, d.Key.PoolRef(), name, full) })
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, ErrNotFound) || try == bringBackTries { // else it was renamed at this moment
+			return TrashEntry{}, fmt.Errorf("move disk %s (%s) back to the trash: %w", d.ID, name, err)
+		}
+	}
+	e, err := trash.FindInTrash(ctx, d.Key)
+	if err != nil {
+		return e, fmt.Errorf("find disk %s again: %w", d.ID, err)
+	}
+	if ownEntry(d.Key, e.Name) || e.Name == d.OriginalName && !secondLife(&d, e) {
+		return e, nil
+	}
+	if err := reprotect(ctx, l, trash, d.Key, full); err != nil {
+		return e, err
+	}
+	if e, err = trash.FindInTrash(ctx, d.Key); err != nil {
+		return e, fmt.Errorf("find disk %s again: %w", d.ID, err)
+	}
+	return e, nil
+}
+
+// liveName is the name under which the image is live; "" if it is not.
+func liveName(ctx context.Context, images Images, key Key) (string, error) {
+	live, err := images.LiveImages(ctx, key.PoolRef(), "")
+	if err != nil {
+		return "", fmt.Errorf("look for the name of image %s: %w", key, err)
+	}
+	for name, id := range live {
+		if id == key.ImageID {
+			return name, nil
+		}
+	}
+	return "", nil
 }

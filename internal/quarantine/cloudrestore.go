@@ -248,7 +248,9 @@ func (w *cloudWork) moved(ctx context.Context, c *cloudCopy) (Disk, error) {
 	detail := w.detail(c)
 	w.tell(CloudStep{Disk: c.item.Disk, Stage: StageVolume})
 	return w.restorer.move(ctx, w.actor, c.item.Disk, moveOrder{name: c.name, reason: w.order.Reason, detail: detail, take: func(ctx context.Context) error {
-		made, err := w.to.AdoptVolume(ctx, w.volumeOrder(c))
+		order := w.volumeOrder(c)
+		order.Evidence = true
+		made, err := w.to.AdoptVolume(ctx, order)
 		if err != nil {
 			return fmt.Errorf("make a volume of disk %s in cloud %s: %w", c.item.Disk, w.to.Name(), err)
 		}

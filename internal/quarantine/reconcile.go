@@ -2,7 +2,6 @@ package quarantine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -238,6 +237,12 @@ func (r *Reconciler) settle(ctx context.Context, pool Pool, d Disk) (act, reason
 func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (act, reason string, err error) {
 	switch d.State {
 	case Restoring:
+		if in, ierr := intentOf(d); ierr == nil && in.Failed != "" {
+			// This service put it there, maybe under the cloud's name.
+			if e, err = bringBack(ctx, r.ledger, r.trash, r.images, d, protection(r.clusters, d.Key.PoolRef())); err != nil {
+				return "undo", "its restore failed", err
+			}
+		}
 		_, err = r.ledger.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: "reconciler", Reason: "it was cut short; the disk is in the trash"}, func(n *Disk) {
 			n.ProtectedUntil = e.ProtectedUntil.UTC()
 		})
@@ -252,15 +257,9 @@ func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (a
 // settleLive deals with an image that exists outside the trash.
 func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, reason string, err error) {
 	ref := pool.PoolRef
-	names, err := r.images.LiveImages(ctx, ref, "")
+	name, err := liveName(ctx, r.images, d.Key)
 	if err != nil {
-		return "check", "", fmt.Errorf("list the images of %s: %w", ref, err)
-	}
-	name := ""
-	for n, id := range names {
-		if id == d.Key.ImageID {
-			name = n
-		}
+		return "check", "", err
 	}
 	now := r.ledger.clock()
 	switch {
@@ -283,21 +282,16 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 		_, _, err := r.settleInTrash(ctx, d, e)
 		return "retrash", "left under its reserved name", err
 	}
-	var in restoreIntent
 	if d.State == Restoring {
-		if err := json.Unmarshal([]byte(d.Intent), &in); err != nil {
-			return "check", "", fmt.Errorf("disk %s: read its intent: %w: %w", d.ID, ErrInvalid, err)
-		}
-		if in.Kind == intentInPlace && name == in.Name || in.Kind == intentMove && name != in.Name {
+		in, err := intentOf(d)
+		switch {
+		case err != nil:
+			return "check", "", err
+		case in.Kind == intentMove:
+			return r.settleMove(ctx, d, in, name)
+		case in.Kind == intentInPlace && name == in.Name:
 			_, err := finishInPlace(ctx, r.ledger, d, name, "reconciler")
 			return "finish", "its restore was cut short", err
-		}
-		if in.Kind == intentMove { // no cloud has taken it over
-			if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {
-				return "undo", "its restore was cut short", fmt.Errorf("move disk %s back to the trash: %w", d.ID, err)
-			}
-			e := TrashEntry{Key: d.Key, Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect).UTC().Truncate(time.Second)}
-			return r.settleInTrash(ctx, d, e)
 		}
 	}
 	// Somebody took it out of the trash by hand. It is not lost, and it is not
@@ -306,6 +300,21 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 	why := "taken out of the trash as " + name + " by somebody else"
 	_, err = restoredOutside(ctx, r.ledger, d, name, why)
 	return "outside", why, err
+}
+
+// settleMove ends the move of a disk that is live. A name that is not the
+// move's own is one that the cloud has given it: it has the disk, unless the
+// intent says that it failed with it.
+func (r *Reconciler) settleMove(ctx context.Context, d Disk, in restoreIntent, name string) (act, reason string, err error) {
+	if in.Failed == "" && name != in.Name {
+		_, err := finishInPlace(ctx, r.ledger, d, name, "reconciler")
+		return "finish", "its restore was cut short", err
+	}
+	e, err := bringBack(ctx, r.ledger, r.trash, r.images, d, protection(r.clusters, d.Key.PoolRef()))
+	if err != nil {
+		return "undo", "its restore was cut short", err
+	}
+	return r.settleInTrash(ctx, d, e)
 }
 
 // restoredOutside ends the stay of a disk whose image somebody else took out of

@@ -30,6 +30,19 @@ type restoreIntent struct {
 	Dst     PoolRef `json:"dst"`
 	Name    string  `json:"name"`
 	Flatten bool    `json:"flatten,omitempty"`
+	// Failed says why a move failed. From then on the disk goes back to the
+	// trash, whatever name it has: a cloud that has renamed it and then failed
+	// leaves it under a name of its own.
+	Failed string `json:"failed,omitempty"`
+}
+
+// intentOf reads the disk's intent.
+func intentOf(d Disk) (restoreIntent, error) {
+	var in restoreIntent
+	if err := json.Unmarshal([]byte(d.Intent), &in); err != nil {
+		return in, fmt.Errorf("disk %s: read its intent: %w: %w", d.ID, ErrInvalid, err)
+	}
+	return in, nil
 }
 
 // encode is the intent as Disk.Intent keeps it.

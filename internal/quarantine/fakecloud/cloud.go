@@ -3,6 +3,7 @@ package fakecloud
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +24,9 @@ const Foreign = "foreign"
 type Cloud struct {
 	// NoLocations: the image service takes no locations.
 	NoLocations bool
+	// NoTransfers: a volume cannot be offered to another project. That shows
+	// when the image has been renamed already.
+	NoTransfers bool
 	// Hook, where not nil, sees every call by its method's name, before it acts
 	// (".before") and after (".after"). An error fails the call, and what the
 	// call made is taken back.
@@ -136,7 +140,15 @@ func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quar
 			return quarantine.Made{}, fmt.Errorf("%s/%s: %w", c.volumes, o.Source, quarantine.ErrNotFound)
 		}
 		m := c.add(quarantine.ResourceVolume, o.Name, o.Project, Resource{Key: key, Bootable: o.Bootable, Type: o.Type})
-		return m, c.ceph.CloudRename(c.volumes, o.Source, "volume-"+m.ID)
+		name := "volume-" + m.ID
+		if err := c.ceph.CloudRename(c.volumes, o.Source, name); err != nil || m.Transfer == nil || !c.NoTransfers {
+			return m, err
+		}
+		delete(c.has, m.ID)
+		if o.Evidence {
+			return m, fmt.Errorf("offer it: %w; the image is called %s now", quarantine.ErrBusy, name)
+		}
+		return m, errors.Join(fmt.Errorf("offer it: %w", quarantine.ErrBusy), c.ceph.CloudRemove(c.volumes, name))
 	}, func(m quarantine.Made) {
 		_ = c.ceph.CloudRename(c.volumes, "volume-"+m.ID, o.Source) // it was renamed a moment ago
 		delete(c.has, m.ID)
