@@ -18,11 +18,11 @@ import (
 // transfer: Cinder has no way to give a volume away.
 //
 // Cinder renames the image to volume-<id>, and nothing of Cinder's renames it
-// back. So nearly all that can fail is asked before; if nevertheless the offer
-// of the transfer fails, the volume is taken out of Cinder, and the error
-// tells the name under which the image is left.
-//
-// If ctx ends meanwhile, it waits a little longer for the outcome.
+// back. So nearly all that can fail is asked before. Whatever seems to have
+// failed then is looked at again, for up to undoGrace, before anything is taken
+// back: a volume that is available is a success, also when Cinder did not
+// answer for a while, or ctx has ended. What is no success is deleted, and with
+// o.Evidence taken out of Cinder instead, which leaves the image as it is.
 func (a *API) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quarantine.Made, error) {
 	m, err := a.adoptVolume(ctx, o)
 	if err != nil {
@@ -48,11 +48,8 @@ func (a *API) adoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quaran
 	if err != nil {
 		return m, err
 	}
-	in, err := s.within(ctx, project)
-	offer := errors.Is(err, quarantine.ErrRefused)
-	if offer {
-		in = s
-	} else if err != nil {
+	in, offer, err := s.actingFor(ctx, project)
+	if err != nil {
 		return m, err
 	}
 	id, err := in.manage(ctx, o, t)
@@ -69,18 +66,25 @@ func (a *API) adoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quaran
 		return m, nil
 	}
 	if m.Transfer, err = in.offer(ctx, m); err != nil {
-		undo, cancel := undoing(ctx)
-		defer cancel()
-		if uerr := in.unmanage(undo, id); uerr != nil {
-			return m, fmt.Errorf("offer volume %s to project %s: %w; it is left in project %s, because it could not be taken out of Cinder: %s", id, project.Label(), err, in.project.Label(), uerr)
-		}
-		return m, fmt.Errorf("offer the volume to project %s: %w; the image is now called volume-%s", project.Label(), err, id)
+		err = fmt.Errorf("offer volume %s to project %s: %w", id, project.Label(), err)
+		return m, in.drop(ctx, o, id, err)
 	}
 	return m, nil
 }
 
-// manage makes the volume and waits until it can be used. On error there is
-// none.
+// actingFor returns the session in which a volume for the project is made:
+// one in the project, or where the credential may not act there, s itself, and
+// then the volume is to be offered.
+func (s *session) actingFor(ctx context.Context, project quarantine.Principal) (in *session, offer bool, err error) {
+	in, err = s.within(ctx, project)
+	if errors.Is(err, quarantine.ErrRefused) {
+		return s, true, nil
+	}
+	return in, false, err
+}
+
+// manage makes the volume and waits until it can be used. On error it has been
+// dropped, as far as that was possible.
 func (s *session) manage(ctx context.Context, o quarantine.VolumeOrder, t target) (string, error) {
 	var answer struct{ Volume apiVolume }
 	mark := rand.Text()
@@ -91,31 +95,60 @@ func (s *session) manage(ctx context.Context, o quarantine.VolumeOrder, t target
 	if t.typeName != "" {
 		order["volume_type"] = t.typeName
 	}
-	if err := s.call(ctx, blockStorage, http.MethodPost, "manageable_volumes", nil, map[string]any{"volume": order}, &answer); err != nil {
-		return "", s.unmake(ctx, err, mark, s.markedVolume, s.deleteVolume)
-	}
+	err := s.call(ctx, blockStorage, http.MethodPost, "manageable_volumes", nil, map[string]any{"volume": order}, &answer)
 	id := answer.Volume.ident()
-	if id == "" {
-		err := fmt.Errorf("cloud %s: %w: Cinder's answer has no id of the volume", s.api.cfg.Cloud, quarantine.ErrUnavailable)
-		return "", s.unmake(ctx, err, mark, s.markedVolume, s.deleteVolume)
+	if err == nil && id == "" {
+		err = fmt.Errorf("cloud %s: %w: Cinder's answer has no id of the volume", s.api.cfg.Cloud, quarantine.ErrUnavailable)
 	}
-	err := s.volumeReady(ctx, id)
-	if err == nil {
-		return id, nil
-	}
-	undo, cancel := undoing(ctx)
-	defer cancel()
-	if ctx.Err() != nil {
-		// Cinder goes on by itself. Once it has the volume it is a success.
-		if err = s.volumeReady(undo, id); err == nil {
+	switch {
+	case err == nil:
+		if err = s.volumeReady(ctx, id); err == nil {
 			return id, nil
 		}
+		err = fmt.Errorf("volume %s: %w", id, err)
+	case !errors.Is(err, quarantine.ErrUnavailable):
+		return "", err // it was refused
+	default:
+		// The answer was lost, and Cinder may have begun.
+		again, cancel := undoing(ctx)
+		found, ferr := s.markedVolume(again, mark)
+		cancel()
+		if ferr != nil {
+			return "", fmt.Errorf("%w; whether it was made nevertheless could not be found out (it has the metadata %s=%s): %s", err, markKey, mark, ferr)
+		}
+		if found == "" {
+			return "", err
+		}
+		id = found
 	}
-	// One that Cinder failed to manage is deleted without a look at the image.
-	if uerr := s.deleteVolume(undo, id); uerr != nil {
-		return "", fmt.Errorf("volume %s: %w; it could not be deleted: %s", id, err, uerr)
+	// Cinder goes on by itself. Once it has the volume it is a success.
+	again, cancel := undoing(ctx)
+	defer cancel()
+	if s.volumeReady(again, id) == nil {
+		return id, nil
 	}
-	return "", fmt.Errorf("volume %s: %w", id, err)
+	return "", s.drop(ctx, o, id, err)
+}
+
+// drop takes a volume back that came to nothing because of err, and returns
+// err, with what is left: it is deleted, or unmanaged if the image is the disk
+// itself.
+func (s *session) drop(ctx context.Context, o quarantine.VolumeOrder, id string, err error) error {
+	undo, cancel := undoing(ctx)
+	defer cancel()
+	if !o.Evidence {
+		if derr := s.deleteVolume(undo, id); derr != nil {
+			return fmt.Errorf("%w; the volume is left in project %s, because it could not be deleted: %s", err, s.project.Label(), derr)
+		}
+		return err
+	}
+	switch uerr := s.unmanage(undo, id); {
+	case errors.Is(uerr, quarantine.ErrNotFound):
+		return err
+	case uerr != nil:
+		return fmt.Errorf("%w; the volume is left in project %s, because it could not be taken out of Cinder: %s", err, s.project.Label(), uerr)
+	}
+	return fmt.Errorf("%w; the image may now be called volume-%s", err, id)
 }
 
 // volumeReady waits until the volume is available.

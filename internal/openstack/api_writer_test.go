@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,8 +70,8 @@ func TestAdoptVolume(t *testing.T) {
 }
 
 // TestAdoptVolumeOfferedToAProject proves that a volume for a project in which
-// the credential has no role is offered for transfer, and taken out of Cinder
-// if that fails.
+// the credential has no role is offered for transfer; if that fails a copy is
+// deleted, and the disk itself taken out of Cinder and never deleted.
 func TestAdoptVolumeOfferedToAProject(t *testing.T) {
 	t.Parallel()
 	f := newFakeCloud(t)
@@ -87,9 +88,17 @@ func TestAdoptVolumeOfferedToAProject(t *testing.T) {
 	f.on("POST "+volumesPath+"volume-transfers", reply(400, `{"badRequest": {"message": "no"}}`))
 	f.on("POST "+ghostVolume+"/action", reply(202, ``))
 	f.on("GET "+ghostVolume, inTurn(volumeIs("available"), volumeIs("unmanaging"), reply(404, `{}`)))
+	o.Evidence = true
 	_, err = a.AdoptVolume(t.Context(), o)
-	if !errors.Is(err, quarantine.ErrInvalid) || !strings.Contains(err.Error(), "volume-"+ghost) || len(f.requests("POST "+ghostVolume+"/action")) != 1 {
-		t.Errorf("%v", err)
+	if !errors.Is(err, quarantine.ErrInvalid) || !strings.Contains(err.Error(), "volume-"+ghost) || len(f.requests("POST "+ghostVolume+"/action")) != 1 || len(f.requests("DELETE ")) != 0 {
+		t.Errorf("%v, %v", err, f.requests("DELETE "))
+	}
+	f.on("GET "+ghostVolume, inTurn(volumeIs("available"), volumeIs("deleting"), reply(404, `{}`)))
+	f.on("DELETE "+ghostVolume, reply(202, ``))
+	o.Evidence = false
+	_, err = a.AdoptVolume(t.Context(), o)
+	if !errors.Is(err, quarantine.ErrInvalid) || len(f.requests("POST "+ghostVolume+"/action")) != 1 || len(f.requests("DELETE "+ghostVolume)) != 1 {
+		t.Errorf("%v, %v", err, f.requests("DELETE "))
 	}
 	for name, want := range map[string]error{"nosuch": quarantine.ErrNotFound} {
 		if _, err := a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Project: name}); !errors.Is(err, want) {
@@ -105,7 +114,7 @@ func TestAdoptVolumeFails(t *testing.T) {
 	f := newFakeCloud(t)
 	a := newTestAPI(t, f)
 	f.on("POST "+managePath, reply(202, fmt.Sprintf(`{"volume": {"id": %q}}`, ghost)))
-	f.on("GET "+ghostVolume, inTurn(volumeIs("creating"), volumeIs("error_managing"), reply(404, `{}`)))
+	f.on("GET "+ghostVolume, inTurn(volumeIs("creating"), volumeIs("error_managing"), volumeIs("error_managing"), reply(404, `{}`)))
 	f.on("DELETE "+ghostVolume, reply(202, ``))
 	_, err := a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Name: "n"})
 	if !errors.Is(err, quarantine.ErrInvalid) || len(f.requests("DELETE "+ghostVolume)) != 1 {
@@ -125,6 +134,57 @@ func TestAdoptVolumeFails(t *testing.T) {
 	_, err = a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Name: "n"})
 	if !errors.Is(err, quarantine.ErrUnavailable) || len(f.requests("DELETE "+ghostVolume)) != 2 || len(f.requests("DELETE ")) != 2 {
 		t.Errorf("lost answer: %v, deleted %v", err, f.requests("DELETE "))
+	}
+}
+
+// TestAdoptVolumeLooksAgain proves that a volume which Cinder has managed is a
+// success and is not deleted, though Cinder was silent for a while or its
+// answer was lost.
+func TestAdoptVolumeLooksAgain(t *testing.T) {
+	t.Parallel()
+	silent := inTurn(append(slices.Repeat([]http.HandlerFunc{reply(500, ``)}, patience+1), volumeIs("available"))...)
+	for name, c := range map[string]struct {
+		post   int
+		volume http.HandlerFunc
+	}{
+		"silent":      {202, silent},
+		"lost answer": {504, inTurn(volumeIs("creating"), volumeIs("available"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeCloud(t)
+			a := newTestAPI(t, f)
+			var asked map[string]any
+			f.on("POST "+managePath, keep(t, &asked, reply(c.post, fmt.Sprintf(`{"volume": {"id": %q}}`, ghost))))
+			f.on("GET "+volumesPath+"volumes/detail", func(w http.ResponseWriter, r *http.Request) {
+				order, _ := asked["volume"].(map[string]any)
+				metadata, err := json.Marshal(order["metadata"])
+				if err != nil {
+					t.Error(err)
+				}
+				reply(200, fmt.Sprintf(`{"volumes": [{"id": %q, "name": "n", "metadata": %s}]}`, ghost, metadata))(w, r)
+			})
+			f.on("GET "+ghostVolume, c.volume)
+			m, err := a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Name: "n", Evidence: true})
+			if err != nil || m.ID != ghost || len(f.requests("DELETE ")) != 0 || len(f.requests("POST "+ghostVolume+"/action")) != 0 {
+				t.Errorf("%+v, %v, %v", m, err, f.requests("DELETE "))
+			}
+		})
+	}
+}
+
+// TestAdoptVolumeNeverDeletesEvidence proves that the disk itself is taken out
+// of Cinder, and not deleted, when Cinder cannot manage it.
+func TestAdoptVolumeNeverDeletesEvidence(t *testing.T) {
+	t.Parallel()
+	f := newFakeCloud(t)
+	a := newTestAPI(t, f)
+	f.on("POST "+managePath, reply(202, fmt.Sprintf(`{"volume": {"id": %q}}`, ghost)))
+	f.on("GET "+ghostVolume, inTurn(volumeIs("error_managing"), volumeIs("error_managing"), reply(404, `{}`)))
+	f.on("POST "+ghostVolume+"/action", reply(202, ``))
+	_, err := a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Name: "n", Evidence: true})
+	if !errors.Is(err, quarantine.ErrInvalid) || len(f.requests("DELETE ")) != 0 || len(f.requests("POST "+ghostVolume+"/action")) != 1 {
+		t.Errorf("%v, %v", err, f.requests("DELETE "))
 	}
 }
 
