@@ -71,7 +71,7 @@ func (a *API) adoptImage(ctx context.Context, o quarantine.ImageOrder) (quaranti
 	case errors.Is(lerr, quarantine.ErrNotFound):
 		return m, err
 	}
-	return m, fmt.Errorf("%w; image %s is left in the cloud, because it may have the location", err, m.ID)
+	return m, fmt.Errorf("%w: %w; image %s is left in the cloud, because it may have the location", quarantine.ErrUnavailable, err, m.ID)
 }
 
 // UploadImage implements quarantine.CloudWriter. What Glance says of the

@@ -112,6 +112,9 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 			return d, errOldSeal(e.Key)
 		}
 	}
+	if !known && l.inUse(id) {
+		return d, fmt.Errorf("adopt %s: %w: a restore that failed is just taking it back", e.Key, ErrBusy)
+	}
 	img, err := a.open(ctx, e.Key)
 	if err != nil {
 		return d, fmt.Errorf("adopt %s: %w", e.Key, err)
@@ -121,7 +124,7 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 	if d.State == Purged {
 		return d, fmt.Errorf("adopt %s: %w: the catalog says that this image id was purged at %s", e.Key, ErrConflict, d.PurgedAt)
 	}
-	if !known && leftover(e, info.Mark) {
+	if !known && a.leftover(ctx, e, info.Mark) {
 		return d, fmt.Errorf("adopt %s: %w: it is what a restore left behind, and the next collect run removes it", e.Key, ErrBusy)
 	}
 	if !known {
@@ -138,6 +141,18 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 		}
 	}
 	return a.finish(ctx, d, e, img)
+}
+
+// leftover reports whether the entry is what a restore left behind. Where the
+// custody log cannot be read, it is not: a copy that is kept for a while costs
+// space, and a disk that is not kept is lost.
+func (a *Adopter) leftover(ctx context.Context, e TrashEntry, mark []byte) bool {
+	m, own := markOf(e.Key, mark)
+	if !own || !m.leftover(e.Name) {
+		return false
+	}
+	ours, err := a.ledger.vouched(ctx, m)
+	return err == nil && ours
 }
 
 // secondLife reports whether the entry is not the one that the disk came with:

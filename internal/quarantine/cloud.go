@@ -122,7 +122,9 @@ type CloudWriter interface {
 	// AdoptImage makes an image of the cloud of o.Source in the image pool,
 	// without copying, by its location. The RBD image has a protected snapshot
 	// named "snap". ErrRefused if the site does not allow it
-	// (show_multiple_locations); then UploadImage is the way.
+	// (show_multiple_locations); then UploadImage is the way. ErrUnavailable
+	// where it is not known whether the cloud has the image; after any other
+	// error it has none.
 	AdoptImage(ctx context.Context, o ImageOrder) (Made, error)
 	// UploadImage makes an image of the cloud of what read gives: all of
 	// o.SizeBytes, zeros included. On error there is no image.

@@ -132,6 +132,7 @@ func (r *CloudRestorer) Restore(ctx context.Context, actor string, o CloudOrder,
 		return CloudResult{}, err
 	}
 	w := &cloudWork{CloudRestorer: r, actor: actor, order: o, plan: plan, to: cloud, tell: tell}
+	defer w.release()
 	if err := w.run(ctx); err != nil {
 		// Also when the caller has gone: nothing is left behind.
 		w.undo(context.WithoutCancel(ctx))
@@ -168,8 +169,35 @@ type cloudCopy struct {
 	name string // of the RBD image, until the cloud gives it another
 	key  Key    // of the image; zero until it is known
 	made *Made  // nil until the cloud has it
-	// gone: it was moved, or sent, and there is no copy in the pools.
-	moved, sent bool
+	fate copyFate
+	// unused ends the image's use; nil until a cloud is asked to take it over.
+	unused func()
+}
+
+// copyFate says whose a disk's copy is, and so what is to be taken back.
+type copyFate int
+
+const (
+	// fateNone: nothing was made of the disk, or nothing is left of it.
+	fateNone copyFate = iota
+	// fateCopy: there may be a copy in the cloud's pool, which is this
+	// service's.
+	fateCopy
+	// fateGiven: the cloud has the copy.
+	fateGiven
+	// fateSent: the cloud has an image that was sent, and no copy is in the pools.
+	fateSent
+	// fateMoved: the cloud has the disk itself.
+	fateMoved
+)
+
+// release ends the use of the copies.
+func (w *cloudWork) release() {
+	for _, c := range w.copies {
+		if c.unused != nil {
+			c.unused()
+		}
+	}
 }
 
 func (w *cloudWork) run(ctx context.Context) error {
@@ -254,7 +282,7 @@ func (w *cloudWork) moved(ctx context.Context, c *cloudCopy) (Disk, error) {
 		if err != nil {
 			return fmt.Errorf("make a volume of disk %s in cloud %s: %w", c.item.Disk, w.to.Name(), err)
 		}
-		c.made, c.moved, detail["made"] = &made, true, made.ID
+		c.made, c.fate, detail["made"] = &made, fateMoved, made.ID
 		return nil
 	}})
 }
@@ -283,7 +311,11 @@ func (w *cloudWork) image(ctx context.Context, c *cloudCopy) (Disk, error) {
 			made, err := w.to.AdoptImage(ctx, w.imageOrder(c))
 			if err != nil {
 				refused = errors.Is(err, ErrRefused)
-				return fmt.Errorf("make an image of %s/%s in cloud %s: %w", c.item.dst, c.name, w.to.Name(), err)
+				err = fmt.Errorf("make an image of %s/%s in cloud %s: %w", c.item.dst, c.name, w.to.Name(), err)
+				if !errors.Is(err, ErrUnavailable) { // it has none, and the copy can go
+					err = errors.Join(err, w.mark(context.WithoutCancel(ctx), c, AsImage, phaseDiscard))
+				}
+				return err
 			}
 			return w.given(ctx, c, AsImage, made, detail)
 		})
@@ -311,6 +343,7 @@ func (w *cloudWork) imageOrder(c *cloudCopy) ImageOrder {
 // cloned makes a copy of the disk in the cloud's pool and goes on with it.
 func (w *cloudWork) cloned(ctx context.Context, c *cloudCopy, as string, detail map[string]string, then func(ctx context.Context) error) (Disk, error) {
 	w.tell(CloudStep{Disk: c.item.Disk, Stage: StageClone})
+	c.fate = fateCopy
 	return w.restorer.cloneAs(ctx, w.actor, c.item.Disk, cloneOrder{
 		dst: c.item.dst, name: c.name, flatten: c.item.How == howCopy, reason: w.order.Reason, as: as, detail: detail, marked: true,
 		progress: func(done, total uint64) {
@@ -336,12 +369,21 @@ func (w *cloudWork) find(ctx context.Context, c *cloudCopy) (Key, error) {
 	return c.key, nil
 }
 
-// offer marks that a cloud is about to take the copy over.
+// offer marks that a cloud is about to take the copy over. From here on to the
+// end of the restore the copy is in use: should the cloud delete it, because it
+// failed or because it is told to, it is no disk that died, and the adopter
+// leaves it alone. Its mark does not say so, so that after a crash, when nobody
+// can tell who has deleted it, it is kept.
 func (w *cloudWork) offer(ctx context.Context, c *cloudCopy, as string) error {
 	if _, err := w.find(ctx, c); err != nil {
 		return err
 	}
-	return w.mark(ctx, c, as, phaseOffered)
+	c.unused = w.ledger.use(c.key.DiskID())
+	err := w.mark(ctx, c, as, phaseOffered)
+	if err != nil { // it was not asked, whatever the mark says now
+		err = errors.Join(err, w.mark(context.WithoutCancel(ctx), c, as, phaseDiscard))
+	}
+	return err
 }
 
 func (w *cloudWork) mark(ctx context.Context, c *cloudCopy, as, phase string) error {
@@ -354,7 +396,7 @@ func (w *cloudWork) mark(ctx context.Context, c *cloudCopy, as, phase string) er
 // be written: then an image that the image service has is told of by the
 // collector, and a volume is known by its other name.
 func (w *cloudWork) given(ctx context.Context, c *cloudCopy, as string, made Made, detail map[string]string) error {
-	c.made, detail["made"] = &made, made.ID
+	c.made, c.fate, detail["made"] = &made, fateGiven, made.ID
 	if err := w.mark(context.WithoutCancel(ctx), c, as, phaseGiven); err != nil {
 		w.ledger.log.Warn("the mark of a restore could not be renewed", "disk", c.item.Disk, "pool", c.item.dst.String(), "image_id", c.key.ImageID, "error", err)
 	}

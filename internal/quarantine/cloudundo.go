@@ -18,7 +18,6 @@ func (w *cloudWork) undo(ctx context.Context) {
 		if err := w.takeBack(ctx, *w.server, w.copies[0].item.disk); err != nil {
 			// Its volumes are in use.
 			w.result.Left = append(w.result.Left, err.Error())
-			w.result.Made = append(w.result.Made, *w.server)
 			return
 		}
 	}
@@ -30,37 +29,48 @@ func (w *cloudWork) undo(ctx context.Context) {
 }
 
 func (w *cloudWork) undoCopy(ctx context.Context, c *cloudCopy) error {
-	switch {
-	case c.moved:
+	switch c.fate {
+	case fateMoved:
 		// It is the disk itself: it is not deleted, whatever failed.
 		w.result.Made = append(w.result.Made, *c.made)
 		return fmt.Errorf("disk %s was moved, and is the volume %s of cloud %s now", c.item.Disk, c.made.ID, w.to.Name())
-	case c.item.How == howMove:
+	case fateNone:
 		return nil
-	case c.made == nil && c.sent:
-		return nil
-	case c.made == nil:
+	case fateCopy:
 		return w.discard(ctx, c)
-	}
-	if !c.sent {
-		// Said before the cloud deletes it: its death is no news to the adopter,
-		// because the guard then has it in the trash.
-		if err := w.mark(ctx, c, w.stageOf(), phaseDiscard); err != nil {
-			w.result.Made = append(w.result.Made, *c.made)
-			return fmt.Errorf("%s %s of cloud %s: %w", c.made.Kind, c.made.ID, w.to.Name(), err)
-		}
+	case fateSent:
+		return w.takeBack(ctx, *c.made, c.item.disk)
 	}
 	if err := w.takeBack(ctx, *c.made, c.item.disk); err != nil {
-		w.result.Made = append(w.result.Made, *c.made)
-		if !c.sent {
-			err = errors.Join(err, w.mark(ctx, c, w.stageOf(), phaseGiven))
-		}
 		return err
 	}
-	if c.sent {
-		return nil
+	if err := w.disown(ctx, c); err != nil {
+		return err
 	}
 	return w.discard(ctx, c)
+}
+
+// disown marks that nobody wants the copy, which the cloud says it has deleted.
+func (w *cloudWork) disown(ctx context.Context, c *cloudCopy) error {
+	what := "image " + c.key.String()
+	there, err := w.ledger.images.HasImage(ctx, c.key)
+	if err == nil && !there {
+		return nil // no guard is on
+	}
+	name := ""
+	if err == nil {
+		name, err = liveName(ctx, w.ledger.images, c.key)
+	}
+	if err == nil && name != "" {
+		err = fmt.Errorf("the cloud says that it has deleted it, and it is live as %s: %w", name, ErrConflict)
+	}
+	if err == nil {
+		err = w.mark(ctx, c, w.stageOf(), phaseDiscard)
+	}
+	if err != nil {
+		return fmt.Errorf("%s was not removed: %w", what, err)
+	}
+	return nil
 }
 
 // takeBack has the cloud delete what it has just made.
@@ -77,6 +87,7 @@ func (w *cloudWork) takeBack(ctx context.Context, m Made, d Disk) error {
 		}, func(error) bool { return true })
 	})
 	if err != nil {
+		w.result.Made = append(w.result.Made, m)
 		return fmt.Errorf("%s could not be deleted: %w", what, err)
 	}
 	w.result.Removed = append(w.result.Removed, what)
@@ -115,10 +126,13 @@ func (w *cloudWork) discard(ctx context.Context, c *cloudCopy) error {
 			return w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
 		}, func(err error) bool { return errors.Is(err, ErrBusy) })
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrConflict):
+		return fmt.Errorf("%s is left: %w", what, err)
+	case err != nil:
 		return fmt.Errorf("%s could not be removed, and a collect run will: %w", what, err)
 	}
-	c.key = Key{}
+	c.key, c.fate = Key{}, fateNone
 	w.result.Removed = append(w.result.Removed, what)
 	return nil
 }

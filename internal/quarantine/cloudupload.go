@@ -11,7 +11,6 @@ const uploadChunk = 1 << 20
 // upload makes an image by sending the disk's sealed bytes, holes as zeros.
 func (w *cloudWork) upload(ctx context.Context, c *cloudCopy) (Disk, error) {
 	l := w.ledger
-	c.sent = true
 	d, done, err := l.borrow(ctx, c.item.Disk)
 	if err != nil {
 		return d, err
@@ -28,7 +27,7 @@ func (w *cloudWork) upload(ctx context.Context, c *cloudCopy) (Disk, error) {
 			if err != nil {
 				return fmt.Errorf("send disk %s to cloud %s: %w", d.ID, w.to.Name(), err)
 			}
-			c.made, e.Detail["made"] = &made, made.ID
+			c.made, c.fate, e.Detail["made"] = &made, fateSent, made.ID
 			return nil
 		})
 	})

@@ -149,10 +149,17 @@ func (w *cloudWorld) cloudSettled(k cloudWalk, key quarantine.Key, lost bool) {
 }
 
 // onlyOffered is only, but for an image that was being handed to the image
-// service: nothing tells whether that has it, and it stays.
+// service, and for a volume that the cloud had just deleted when the process
+// died: nothing tells whether the one is the service's, and who has deleted the
+// other. The first stays, the second is in quarantine.
 func (w *cloudWorld) onlyOffered(key quarantine.Key) {
 	w.t.Helper()
 	keys := []quarantine.Key{key}
+	for _, d := range w.disks(quarantine.Quarantined) {
+		if strings.HasPrefix(d.OriginalName, "volume-00000000-") {
+			keys = append(keys, d.Key)
+		}
+	}
 	for _, k := range w.ceph.All() {
 		if st, _ := w.ceph.Look(k); k.PoolRef() == images && !st.InTrash && slices.Contains(w.ceph.Snapshots(k), "snap") && strings.HasPrefix(st.Name, quarantine.RestorePrefix) {
 			if got := did(w.collect(), "leftover"); len(got) == 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,26 +15,31 @@ const leftoverAge = time.Hour
 
 // DiscardClone removes the clone that a restore has made and could not hand to
 // a cloud. It removes nothing else: the image must bear a restore's mark that
-// was written for this very image, must not belong to a cloud by that mark, must
-// not be a disk that the catalog knows, and nobody may use it. ErrRefused if
-// one of these is not so, ErrBusy if a client has it open or a clone stands on
-// it; an image that is gone is success.
+// was written for this very image and that the custody log knows of, must not
+// belong to a cloud by that mark, must not be a disk that the catalog knows, and
+// nobody may use it. ErrRefused if one of these is not so, or if the image
+// service may have it; ErrBusy if a client has it open or a clone stands on it;
+// ErrConflict if it is live under a name that this service has not given it. An
+// image that is gone is success.
 //
 // The order, and why:
 //
 //	a. The catalog is asked first, under the lock that an adoption of the image
 //	   would take: what it knows is evidence, whatever stands on the image.
-//	b. The mark is read from the image, and Ceph is asked who uses it.
+//	b. The mark is read from the image, the custody log is asked whether there
+//	   was such a restore, and Ceph is asked who uses the image.
 //	c. The custody entry is durable, or nothing happens.
-//	d. The mark says "discard". From here on a crash leaves an image that the
-//	   adopter does not take for one that died, wherever it is found, and that
-//	   the next pass finds by its name or in the trash.
-//	e. The snapshots that the image service was to have are removed. Done
-//	   before d, a crash would leave an image that looks ready.
-//	f. It goes to the trash with no protection; one that the cloud itself
-//	   removed is there already, protected by the guard, and is taken out under
-//	   its name first. A guard does not stand against this: it catches removals,
-//	   and this is a move.
+//	d. The image is claimed: moved, by the restore's own name, to the trash with
+//	   no protection. Ceph decides in this one act between us and a cloud that is
+//	   late and renames it: then there is no such name any more, and nothing
+//	   happens to it. One that the cloud itself removed is there already,
+//	   protected by the guard, and is taken out under a name that only this
+//	   service knows first. A guard does not stand against this: it catches
+//	   removals, and this is a move. A crash leaves an entry that by name and mark
+//	   is known as a leftover.
+//	e. The mark says "discard".
+//	f. The snapshots that the image service was to have are removed. Done
+//	   before e, a crash would leave an image that looks ready.
 //	g. The entry is removed without force, so that Ceph's own refusals
 //	   (snapshots, clients, clones that came up since b) still stand.
 func (c *Collector) DiscardClone(ctx context.Context, actor string, key Key, reason string) error {
@@ -76,6 +82,15 @@ func (c *Collector) discardable(ctx context.Context, key Key) (restoreMark, erro
 		return m, refusedf("image %s bears no mark of a restore that made it", key)
 	case m.Phase == phaseGiven:
 		return m, refusedf("image %s was given to a cloud", key)
+	case m.Phase == phaseOffered && m.As == AsImage:
+		return m, refusedf("image %s was offered to the image service, which may have it; look there", key)
+	}
+	ours, err := l.vouched(ctx, m)
+	if err != nil {
+		return m, err
+	}
+	if !ours {
+		return m, refusedf("image %s bears the mark of a restore that the custody log does not know", key)
 	}
 	in, err := c.remover.Inspect(ctx, key)
 	if err != nil {
@@ -99,10 +114,9 @@ func (c *Collector) readMark(ctx context.Context, key Key) (m restoreMark, own b
 
 // discard performs steps d to g. Each may be repeated.
 func (c *Collector) discard(ctx context.Context, key Key, m restoreMark) error {
-	l, pool := c.ledger, key.PoolRef()
-	name, err := c.nameOf(ctx, key, m)
-	if err != nil {
-		return err
+	l := c.ledger
+	if err := c.claimClone(ctx, key, m); err != nil {
+		return fmt.Errorf("discard %s: %w", key, err)
 	}
 	m.Phase, m.ImageID, m.At = phaseDiscard, key.ImageID, l.clock().UTC().Truncate(time.Second)
 	if err := writeMark(ctx, l, key, m); err != nil {
@@ -111,72 +125,89 @@ func (c *Collector) discard(ctx context.Context, key Key, m restoreMark) error {
 	if err := l.around("discard.strip", func() error { return c.remover.Strip(ctx, key) }); err != nil {
 		return fmt.Errorf("discard %s: %w", key, err)
 	}
-	if name == "" {
-		name = m.Name
-		if err := l.around("discard.untrash", func() error { return c.trash.RestoreFromTrash(ctx, key, name) }); err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("discard %s: take it out of the trash: %w", key, err)
-		}
-	}
-	if err := l.around("discard.trash", func() error { return c.trash.MoveToTrash(ctx, pool, name, 0) }); err != nil {
-		return fmt.Errorf("discard %s: move it to the trash: %w", key, err)
-	}
 	if err := l.around("discard.remove", func() error { return c.remover.Remove(ctx, key, nil) }); err != nil {
 		return fmt.Errorf("discard %s: %w", key, err)
 	}
 	return nil
 }
 
-// nameOf is the live name of a clone that is to be discarded; "" if it is in the
-// trash. Under a name that is not a restore's a cloud has it, unless that cloud
-// has just given it up.
-func (c *Collector) nameOf(ctx context.Context, key Key, m restoreMark) (string, error) {
-	pool := key.PoolRef()
-	_, err := c.trash.FindInTrash(ctx, key)
-	if err == nil {
-		return "", nil
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return "", fmt.Errorf("look for image %s in the trash: %w", key, err)
-	}
-	prefix := m.Name
-	if m.Phase == phaseDiscard {
-		prefix = ""
-	}
-	live, err := c.images.LiveImages(ctx, pool, prefix)
-	if err != nil {
-		return "", fmt.Errorf("look for the name of image %s: %w", key, err)
-	}
-	for name, id := range live {
-		if id == key.ImageID && (name == m.Name || m.Phase == phaseDiscard) {
-			return name, nil
+// claimClone performs step d.
+func (c *Collector) claimClone(ctx context.Context, key Key, m restoreMark) error {
+	l, pool := c.ledger, key.PoolRef()
+	name := m.discardName()
+	e, err := c.trash.FindInTrash(ctx, key)
+	switch {
+	case err == nil && !e.ProtectedUntil.After(l.clock()):
+		return nil
+	case err == nil:
+		if err := l.around("discard.untrash", func() error { return c.trash.RestoreFromTrash(ctx, key, name) }); err != nil {
+			return fmt.Errorf("take it out of the trash: %w", err)
+		}
+	case !errors.Is(err, ErrNotFound):
+		return fmt.Errorf("look for it in the trash: %w", err)
+	default:
+		live, err := c.images.LiveImages(ctx, pool, m.Name)
+		if err != nil {
+			return fmt.Errorf("look for %s/%s: %w", pool, m.Name, err)
+		}
+		if live[m.Name] == key.ImageID {
+			name = m.Name
+		} else if live[name] != key.ImageID {
+			return fmt.Errorf("it is not called %s any more: %w", m.Name, ErrConflict)
 		}
 	}
-	return "", fmt.Errorf("image %s is not under the name %s any more: %w", key, m.Name, ErrBusy)
+	err = l.around("discard.trash", func() error { return c.trash.MoveToTrash(ctx, pool, name, 0) })
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("it is not called %s any more: %w", name, ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("move it to the trash: %w", err)
+	}
+	// The name was looked up before: it is this image only if it is there now.
+	if _, err := c.trash.FindInTrash(ctx, key); errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("another image was called %s: %w", name, ErrConflict)
+	} else if err != nil {
+		return fmt.Errorf("look for it in the trash: %w", err)
+	}
+	return nil
 }
 
-// leftovers discards what restores left behind that were cut short: clones under
-// a restore's name that nobody works on, and what is in the trash and is
-// marked. A clone that the image service may have taken over, which gives it no
-// other name, is only told of: nothing in Ceph tells whether it has.
-func (c *Collector) leftovers(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
-	var found []Key
+// candidate is an image that a restore may have left behind.
+type candidate struct {
+	key     Key
+	name    string
+	inTrash bool
+}
+
+// leftovers discards what restores left behind that were cut short: clones that
+// nobody works on, live or in the trash under a restore's name. A clone that the
+// image service may have taken over, which gives it no other name, is only told
+// of: nothing in Ceph tells whether it has.
+func (c *Collector) leftovers(ctx context.Context, rep *Report, _ map[Key]bool, now time.Time) error {
+	var found []candidate
 	for _, pool := range c.clusters.Pools() {
 		live, err := c.images.LiveImages(ctx, pool.PoolRef, RestorePrefix)
 		if err != nil {
 			return fmt.Errorf("look for leftovers of restores in %s: %w", pool.PoolRef, err)
 		}
-		for _, id := range live {
-			found = append(found, pool.Key(id))
+		for name, id := range live {
+			found = append(found, candidate{key: pool.Key(id), name: name})
+		}
+		entries, err := c.trash.ListTrash(ctx, pool.PoolRef)
+		if err != nil {
+			return fmt.Errorf("look for leftovers of restores in the trash of %s: %w", pool.PoolRef, err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name, RestorePrefix) {
+				found = append(found, candidate{key: e.Key, name: e.Name, inTrash: true})
+			}
 		}
 	}
-	for key := range present {
-		found = append(found, key)
-	}
-	for _, key := range found {
+	for _, f := range found {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.leftover(ctx, rep, key, present, now); err != nil {
+		if err := c.leftover(ctx, rep, f, now); err != nil {
 			return err
 		}
 	}
@@ -184,38 +215,43 @@ func (c *Collector) leftovers(ctx context.Context, rep *Report, present map[Key]
 }
 
 // leftover deals with one image that may be left over.
-func (c *Collector) leftover(ctx context.Context, rep *Report, key Key, present map[Key]bool, now time.Time) error {
+func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now time.Time) error {
 	l := c.ledger
-	_, err := l.disks.Disk(ctx, key.DiskID())
-	if err == nil || l.inUse(key.DiskID()) {
+	_, err := l.disks.Disk(ctx, f.key.DiskID())
+	if err == nil || l.inUse(f.key.DiskID()) {
 		return nil
 	}
 	if !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("look for image %s in the catalog: %w", key, err)
+		return fmt.Errorf("look for image %s in the catalog: %w", f.key, err)
 	}
-	m, own, err := c.readMark(ctx, key)
+	m, own, err := c.readMark(ctx, f.key)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if own && present[key] {
-		e, err := c.trash.FindInTrash(ctx, key)
-		if err == nil && !m.leftover(e) {
-			return nil // it died, and will be adopted
+	it := ReportItem{Disk: m.Of.DiskID(), Pool: f.key.PoolRef().String(), Name: m.Name, Act: "discard", Reason: "a restore of " + m.At.UTC().Format(time.RFC3339) + " left it behind"}
+	if err != nil {
+		it.Disk, it.Name, it.Reason, it.Error = "", f.name, "", err.Error()
+		rep.Items = append(rep.Items, it)
+		return nil
+	}
+	ours := false
+	if own {
+		if ours, err = l.vouched(ctx, m); err != nil {
+			return err
 		}
 	}
-	it := ReportItem{Disk: m.Of.DiskID(), Pool: key.PoolRef().String(), Name: m.Name, Act: "discard", Reason: "a restore of " + m.At.UTC().Format(time.RFC3339) + " left it behind"}
+	fresh := m.Phase != phaseDiscard && now.Sub(m.At) < leftoverAge
+	offered := m.Phase == phaseOffered && m.As == AsImage
 	switch {
-	case err != nil:
-		it.Disk, it.Name, it.Reason, it.Error = "", key.ImageID, "", err.Error()
-	case !own || m.Phase == phaseGiven:
+	case !ours || m.Phase == phaseGiven || fresh || l.inUse(m.Of.DiskID()):
 		return nil
-	case m.Phase != phaseDiscard && (now.Sub(m.At) < leftoverAge || l.inUse(m.Of.DiskID())):
-		return nil
-	case m.Phase == phaseOffered && m.As == AsImage:
+	case f.inTrash && !m.leftover(f.name):
+		return nil // it died, and will be adopted
+	case offered:
 		it.Act, it.Reason = "leftover", it.Reason+" while the image service was taking it over; look there whether it has, else remove it by hand"
-		l.log.Warn("a restore left an image behind that the image service may have", "pool", it.Pool, "name", m.Name, "image_id", key.ImageID)
+		l.log.Warn("a restore left an image behind that the image service may have", "pool", it.Pool, "name", m.Name, "image_id", f.key.ImageID)
 	case !rep.DryRun:
-		if err := c.DiscardClone(ctx, rep.Actor, key, it.Reason); err != nil {
+		if err := c.DiscardClone(ctx, rep.Actor, f.key, it.Reason); err != nil {
 			it.Error = err.Error()
 		}
 	}

@@ -120,7 +120,7 @@ func TestDiscardRefuses(t *testing.T) {
 	if err := w.ceph.CloudRename(vols, st.Name, "volume-x"); err != nil {
 		t.Fatal(err)
 	}
-	if err := discard(clone); !errors.Is(err, quarantine.ErrBusy) {
+	if err := discard(clone); !errors.Is(err, quarantine.ErrConflict) {
 		t.Errorf("one that a cloud has renamed: %v", err)
 	}
 	w.pass(day)

@@ -115,7 +115,7 @@ func (r *Restorer) cloneAs(ctx context.Context, actor, id string, o cloneOrder) 
 	}
 	o.dst.FSID = d.Key.FSID
 	e := Entry{Act: "restore", Actor: actor, Reason: o.reason, Detail: map[string]string{
-		"as": o.as, "to": o.dst.String() + "/" + o.name, "flatten": fmt.Sprint(o.flatten)}}
+		"as": o.as, "to": restoreTarget(o.dst, o.name), "flatten": fmt.Sprint(o.flatten)}}
 	for k, v := range o.detail {
 		e.Detail[k] = v
 	}

@@ -1,8 +1,10 @@
 package quarantine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,7 +46,8 @@ const (
 	phaseOffered = "offered"
 	// phaseGiven: it belongs to a cloud. It is never removed from here on.
 	phaseGiven = "given"
-	// phaseDiscard: nobody wants it, and it is being removed.
+	// phaseDiscard: nobody wants it, and it is being removed. It says so only
+	// when no cloud can have it any more.
 	phaseDiscard = "discard"
 )
 
@@ -71,29 +74,42 @@ func markOf(key Key, b []byte) (restoreMark, bool) {
 	return m, own
 }
 
-// leftover reports whether the trash entry is what a restore left behind, which
-// the collector removes, and not something that died. What a cloud may have
-// taken over is no leftover: a volume has another name by then; an image of
-// the image service keeps its name, and is adopted when it dies.
-func leftover(e TrashEntry, mark []byte) bool {
-	m, own := markOf(e.Key, mark)
-	return own && m.leftover(e)
+// leftover reports whether an entry of that name, whose own mark it is, is what
+// a restore left behind, which the collector removes, and not something that
+// died. Only a name of this service's can be one: what a cloud has taken over
+// bears a name of the cloud's, and is adopted when it dies, whatever the mark
+// says. An image of the image service keeps its name, and is adopted too.
+func (m restoreMark) leftover(name string) bool {
+	if name != m.Name && name != m.discardName() {
+		return false
+	}
+	return m.Phase == phaseMade || m.Phase == phaseDiscard || m.Phase == phaseOffered && m.As != AsImage
 }
 
-// leftover is the same for an entry whose own mark it is.
-func (m restoreMark) leftover(e TrashEntry) bool {
-	switch m.Phase {
-	case phaseDiscard:
-		// One that died long after was not deleted by the restore: a crash came
-		// between, and somebody has used it.
-		return e.DeletedAt.Before(m.At.Add(leftoverAge))
-	case phaseMade:
-		return e.Name == m.Name
-	case phaseOffered:
-		return e.Name == m.Name && m.As != AsImage
+// discardName is what a copy is called for the moment in which it is taken out
+// of the trash to be removed: no cloud knows that name.
+func (m restoreMark) discardName() string { return m.Name + ".discard" }
+
+// vouched reports whether the custody log knows of the restore that the mark
+// speaks of. A mark is metadata on an image in a pool of the cloud's, and who
+// holds the cloud's key can write one: alone it is no reason to remove
+// anything, or to leave something that died to be removed.
+func (l *Ledger) vouched(ctx context.Context, m restoreMark) (bool, error) {
+	if m.At.After(l.clock().Add(ClockSkew)) {
+		return false, nil
 	}
-	return false
+	entries, err := l.past.Entries(ctx, m.Of.DiskID())
+	if err != nil {
+		return false, fmt.Errorf("look for the restore of disk %s in the custody log: %w", m.Of.DiskID(), err)
+	}
+	return slices.ContainsFunc(entries, func(e Entry) bool {
+		return e.Act == "restore" && e.Outcome == OutcomeIntent && e.Detail["to"] == restoreTarget(m.To, m.Name)
+	}), nil
 }
+
+// restoreTarget is how the custody log names what a restore makes (Entry.Detail
+// "to").
+func restoreTarget(p PoolRef, name string) string { return p.String() + "/" + name }
 
 // restoreName is the name of what a restore makes of the disk, until a cloud
 // gives it another: the number tells several restores of a disk apart.

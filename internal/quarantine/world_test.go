@@ -167,6 +167,8 @@ type process struct {
 	// counted from 1, and 0 is never.
 	at    int
 	fault error // nil: the process is killed
+	// onPoint, where not nil, is called at each point.
+	onPoint func(name string)
 }
 
 // point counts the act. In a process that was killed nothing goes on: the
@@ -182,8 +184,11 @@ func (p *process) point(name string) error {
 		}
 		p.dead = true
 	}
-	dead := p.dead
+	dead, told := p.dead, p.onPoint
 	p.mu.Unlock()
+	if told != nil && !dead {
+		told(name)
+	}
 	if dead {
 		runtime.Goexit()
 	}
