@@ -28,7 +28,7 @@ var hostile = map[string]string{
 
 // dirty is what a tenant can put where Nova and Cinder do not look: lines,
 // terminal sequences, a direction, and a line that looks like a log's.
-const dirty = "one\ntwo\r\ntime=2026-01-01T00:00:00Z level=ERROR msg=forged\tthree\x1b[31m\x1b]0;title\a\u202eevil' OR '1'='1"
+const dirty = "one\ntwo\r\ntime=1999-01-01T00:00:00Z level=ERROR msg=forged\tthree\x1b[31m\x1b]0;title\a\u202eevil' OR '1'='1"
 
 // No string of a tenant's breaks a query, a table, a log line or a rule, and
 // each is found again as it was.
@@ -53,7 +53,7 @@ func TestTenantsStrings(t *testing.T) {
 	}
 	plainText(t, "the table", table)
 	for line := range strings.Lines(s.daemon.text()) {
-		if !strings.HasPrefix(line, "time=20") || strings.Contains(line, "msg=forged") || strings.Contains(line, `msg="all is lost"`) {
+		if !strings.HasPrefix(line, "time=20") || strings.Contains(line, `msg="all is lost"`) {
 			t.Errorf("a tenant wrote a line of the log: %q", line)
 		}
 		plainText(t, "the log", line)
