@@ -2,7 +2,6 @@ package quarantine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -41,6 +40,12 @@ func (w *cloudWork) undoCopy(ctx context.Context, c *cloudCopy) error {
 	case fateSent:
 		return w.takeBack(ctx, *c.made, c.item.disk)
 	}
+	return noted(ctx, w.marks, w.ledger.clock, discardedImage(c.key), func() error { return w.undoGiven(ctx, c) })
+}
+
+// undoGiven has the cloud delete what it has made of the copy, and removes what
+// the guard has kept of it.
+func (w *cloudWork) undoGiven(ctx context.Context, c *cloudCopy) error {
 	if err := w.takeBack(ctx, *c.made, c.item.disk); err != nil {
 		return err
 	}
@@ -78,13 +83,12 @@ func (w *cloudWork) takeBack(ctx context.Context, m Made, d Disk) error {
 	what := fmt.Sprintf("%s %s of cloud %s", m.Kind, m.ID, w.to.Name())
 	e := Entry{Act: "discard", Actor: w.actor, Reason: "the restore failed", Detail: map[string]string{"cloud": w.to.Name(), "made": m.ID, "kind": string(m.Kind)}}
 	err := w.ledger.witnessed(ctx, d, e, func() error {
-		if err := noteDiscarded(ctx, w.marks, w.ledger.clock(), w.to.Name(), m); err != nil {
-			return err
-		}
-		// An answer that was lost is asked for again: what is gone is success.
-		return w.patiently(ctx, func() error {
-			return w.ledger.around("restore.discard", func() error { return w.to.Discard(ctx, m) })
-		}, func(error) bool { return true })
+		return noted(ctx, w.marks, w.ledger.clock, discardedMark(w.to.Name(), m.Kind, m.ID), func() error {
+			// An answer that was lost is asked for again: what is gone is success.
+			return w.patiently(ctx, func() error {
+				return w.ledger.around("restore.discard", func() error { return w.to.Discard(ctx, m) })
+			}, func(error) bool { return true })
+		})
 	})
 	if err != nil {
 		w.result.Made = append(w.result.Made, m)
@@ -122,9 +126,12 @@ func (w *cloudWork) discard(ctx context.Context, c *cloudCopy) error {
 		return nil // it was never made
 	}
 	if err == nil {
-		err = w.patiently(ctx, func() error {
-			return w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
-		}, func(err error) bool { return errors.Is(err, ErrBusy) })
+		// The cloud may have shown it under a name of its own meanwhile.
+		err = noted(ctx, w.marks, w.ledger.clock, discardedImage(key), func() error {
+			return w.patiently(ctx, func() error {
+				return w.discarder.DiscardClone(ctx, w.actor, key, "the restore failed")
+			}, func(err error) bool { return errors.Is(err, ErrBusy) })
+		})
 	}
 	switch {
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrConflict):
@@ -135,39 +142,4 @@ func (w *cloudWork) discard(ctx context.Context, c *cloudCopy) error {
 	c.key, c.fate = Key{}, fateNone
 	w.result.Removed = append(w.result.Removed, what)
 	return nil
-}
-
-// discardedMark names the mark of a resource that a restore has made and
-// deleted.
-func discardedMark(cloud string, kind ResourceKind, id string) string {
-	return "discarded/" + cloud + "/" + string(kind) + "/" + id
-}
-
-// noteDiscarded remembers that this service itself has the cloud delete the
-// resource: its disk is not missed.
-func noteDiscarded(ctx context.Context, marks Marks, now time.Time, cloud string, m Made) error {
-	b, err := json.Marshal(seenTime{now.UTC()})
-	if err != nil {
-		return fmt.Errorf("encode the time: %w", err)
-	}
-	if err := marks.SetMark(ctx, discardedMark(cloud, m.Kind, m.ID), b); err != nil {
-		return fmt.Errorf("note that %s %s is discarded: %w", m.Kind, m.ID, err)
-	}
-	return nil
-}
-
-// discarded reports whether the Deletion is of a resource that a restore has
-// made and deleted.
-func discarded(ctx context.Context, marks Marks, del *Deletion) (bool, error) {
-	if marks == nil {
-		return false, nil
-	}
-	_, err := marks.Mark(ctx, discardedMark(del.Cloud, del.ResourceKind, del.ResourceID))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look whether %s %s was discarded: %w", del.ResourceKind, del.ResourceID, err)
-	}
-	return true, nil
 }

@@ -55,7 +55,11 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 	}
 	seen := make([]SeenImage, 0, len(live))
 	for name, id := range live {
-		if !ownName(name) {
+		ours, err := r.ours(ctx, ref.Key(id), name)
+		if err != nil {
+			return err
+		}
+		if !ours {
 			seen = append(seen, SeenImage{ImageID: id, Name: name, SeenAt: now})
 		}
 	}
@@ -66,13 +70,31 @@ func missedReason(m SeenImage) string {
 	return "it was live at " + m.SeenAt.UTC().Format(time.RFC3339) + ", and was removed without going through the trash"
 }
 
-// ownName tells the names that this service itself gives and takes away.
-func ownName(name string) bool {
-	return name == CanaryName || strings.HasPrefix(name, ReservedPrefix) || strings.HasPrefix(name, RestorePrefix)
+// ours reports whether the image is live for a time only, under a name that this
+// service gives and takes away. An image of the image service keeps the name
+// that a restore gave it: it is the cloud's when its mark says so, and only such
+// images have theirs read.
+func (r *Reconciler) ours(ctx context.Context, key Key, name string) (bool, error) {
+	if name == CanaryName || strings.HasPrefix(name, ReservedPrefix) {
+		return true, nil
+	}
+	if !strings.HasPrefix(name, RestorePrefix) {
+		return false, nil
+	}
+	img, err := r.images.OpenImage(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil // it went meanwhile
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the mark of %s (%s): %w", name, key, err)
+	}
+	defer img.Close()
+	m, own := markOf(key, img.Info().Mark)
+	return !own || m.Phase != phaseGiven, nil
 }
 
-// RestorePrefix begins the name of an image that a restore has made and that
-// has not been handed to the cloud yet. It does not begin with ReservedPrefix.
+// RestorePrefix begins the name of an image that a restore has made, until a
+// cloud gives it another. It does not begin with ReservedPrefix.
 const RestorePrefix = "quarantine-restore."
 
 // missing returns the images of the pool that were seen once and are nowhere
@@ -109,7 +131,16 @@ func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImag
 		switch {
 		case err != nil:
 			return nil, nil, nil, fmt.Errorf("look for the image of %s: %w", key, err)
-		case !there:
+		case there:
+			continue
+		}
+		note, err := noteOf(ctx, r.cfg.Marks, discardedImage(key))
+		switch {
+		case err != nil:
+			return nil, nil, nil, err
+		case !note.From.IsZero(): // a restore made it and took it back; Ceph gives no id twice
+			forget = append(forget, s.ImageID)
+		default:
 			missing = append(missing, s)
 		}
 	}
