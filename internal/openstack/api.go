@@ -48,6 +48,9 @@ type APIConfig struct {
 	// Poll is how often a resource that is being made or deleted is looked at;
 	// default 1 s.
 	Poll time.Duration
+	// Wait is how long it is looked for before it counts as failed, and is taken
+	// back; default 10 min.
+	Wait time.Duration
 	// NameTTL is how long the names of users, projects, images … are
 	// remembered; default 1 h.
 	NameTTL time.Duration
@@ -76,6 +79,7 @@ const (
 	defaultRetryPause = 500 * time.Millisecond
 	defaultPageSize   = 200
 	defaultPoll       = time.Second
+	defaultWait       = 10 * time.Minute
 	defaultNameTTL    = time.Hour
 	// defaultCompute has all that is read; 2.47 names the flavor, 2.69 tells
 	// that a cell is down, 2.37 boots without a network.
@@ -119,7 +123,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 		return nil, badAPI("Clock is needed")
 	case cfg.PageSize < 0 || cfg.PageSize > maxPageSize:
 		return nil, badAPI("page size %d is not between 1 and %d", cfg.PageSize, maxPageSize)
-	case cfg.Timeout < 0 || cfg.RetryPause < 0 || cfg.Poll < 0 || cfg.NameTTL < 0:
+	case cfg.Timeout < 0 || cfg.RetryPause < 0 || cfg.Poll < 0 || cfg.Wait < 0 || cfg.NameTTL < 0:
 		return nil, badAPI("a duration is negative")
 	}
 	cfg.Timeout = orDefault(cfg.Timeout, defaultTimeout)
@@ -127,6 +131,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	cfg.RetryPause = orDefault(cfg.RetryPause, defaultRetryPause)
 	cfg.PageSize = orDefault(cfg.PageSize, defaultPageSize)
 	cfg.Poll = orDefault(cfg.Poll, defaultPoll)
+	cfg.Wait = orDefault(cfg.Wait, defaultWait)
 	cfg.NameTTL = orDefault(cfg.NameTTL, defaultNameTTL)
 	cfg.ComputeVersion = orDefault(cfg.ComputeVersion, defaultCompute)
 	cfg.VolumeVersion = orDefault(cfg.VolumeVersion, defaultVolume)

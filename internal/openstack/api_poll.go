@@ -22,10 +22,17 @@ func undoing(ctx context.Context) (context.Context, context.CancelFunc) {
 // being made; requests are sent again by themselves before.
 const patience = 5
 
+// errWaitOver is why a wait ends by itself.
+var errWaitOver = errors.New("it takes longer than is waited for")
+
 // wait looks again and again until done says so. Its error ends the wait,
 // unless it wraps ErrUnavailable: a service that is restarted meanwhile makes
-// no difference to what becomes of the resource.
+// no difference to what becomes of the resource. It ends with ErrUnavailable
+// after APIConfig.Wait: a service that never comes to an end must not hold the
+// caller, who may have a disk's lock.
 func (a *API) wait(ctx context.Context, done func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.cfg.Wait, errWaitOver)
+	defer cancel()
 	for missing := 0; ; {
 		ok, err := done(ctx)
 		switch {

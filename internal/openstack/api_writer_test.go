@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"quarantine/internal/quarantine"
 )
@@ -170,6 +171,21 @@ func TestAdoptVolumeLooksAgain(t *testing.T) {
 				t.Errorf("%+v, %v, %v", m, err, f.requests("DELETE "))
 			}
 		})
+	}
+}
+
+// TestWaitEnds proves that a volume which Cinder never finishes is given up, and
+// what is left then is told.
+func TestWaitEnds(t *testing.T) {
+	t.Parallel()
+	f := newFakeCloud(t)
+	a := newTestAPI(t, f, func(cfg *APIConfig) { cfg.Wait = 50 * time.Millisecond })
+	f.on("POST "+managePath, reply(202, fmt.Sprintf(`{"volume": {"id": %q}}`, ghost)))
+	f.on("GET "+ghostVolume, volumeIs("creating"))
+	f.on("POST "+ghostVolume+"/action", reply(400, `{"badRequest": {"message": "it is creating"}}`))
+	_, err := a.AdoptVolume(t.Context(), quarantine.VolumeOrder{Source: "q.1", Name: "n", Evidence: true})
+	if !errors.Is(err, quarantine.ErrUnavailable) || !errors.Is(err, errWaitOver) || !strings.Contains(err.Error(), "is left in project") || len(f.requests("DELETE ")) != 0 {
+		t.Errorf("%v", err)
 	}
 }
 
