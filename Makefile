@@ -47,7 +47,7 @@ test: build
 ## test-openstack: run the tests on a lab OpenStack, 260 MB of packages (root)
 .PHONY: test-openstack
 test-openstack: build build-openstack
-	timeout -k 60 40m bin/openstacklab run -commit $(TEST_COMMIT) -- go test $(TAGS_OPENSTACK) -p 1 -timeout 28m $(TESTFLAGS) ./integration/openstack/...
+	QUARANTINE_BIN=$(CURDIR)/bin timeout -k 60 60m bin/openstacklab run -commit $(TEST_COMMIT) -- go test $(TAGS_OPENSTACK) -p 1 -timeout 50m $(TESTFLAGS) ./integration/openstack/...
 
 ## cover: as test, with coverage in bin/cover.out
 .PHONY: cover
