@@ -63,7 +63,17 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 			seen = append(seen, SeenImage{ImageID: id, Name: name, SeenAt: now})
 		}
 	}
-	return r.cfg.Seen.SeeImages(ctx, ref, seen, forget)
+	// In small steps: the catalog has one writer, and a big pool in one step would
+	// keep adoptions waiting for seconds.
+	for page := range slices.Chunk(seen, inquiryPage) {
+		if err := r.cfg.Seen.SeeImages(ctx, ref, page, nil); err != nil {
+			return fmt.Errorf("remember the images of %s: %w", ref, err)
+		}
+	}
+	if len(forget) == 0 {
+		return nil
+	}
+	return r.cfg.Seen.SeeImages(ctx, ref, nil, forget)
 }
 
 func missedReason(m SeenImage) string {
