@@ -76,12 +76,25 @@ func mergeDeletion(t *txn, d quarantine.Deletion) (quarantine.Deletion, bool, er
 	if err != nil {
 		return d, false, err
 	}
-	_, err = t.exec(`UPDATE deletions SET cloud = ?, received_at = ?, acted_at = ?, is_open = ?, record = ? WHERE id = ?`,
-		merged.Cloud, micros(merged.ReceivedAt), micros(actedAt(&merged)), open, string(record), merged.ID)
+	_, err = t.exec(`UPDATE deletions SET cloud = ?, received_at = ?, acted_at = ?, is_open = ?, asked = asked AND ?, record = ? WHERE id = ?`,
+		merged.Cloud, micros(merged.ReceivedAt), micros(actedAt(&merged)), open, bit(!bringsNameless(&known, &merged)), string(record), merged.ID)
 	if err != nil {
 		return d, false, unavailable(err, "write deletion %s", d.ID)
 	}
 	return merged, true, insertRefs(t, merged)
+}
+
+// bringsNameless reports whether the merge brought an id whose name only the
+// cloud can tell. An answer that came before it did not speak of it.
+func bringsNameless(known, merged *quarantine.Deletion) bool {
+	for _, p := range [][2]quarantine.Principal{
+		{known.Project, merged.Project}, {known.User, merged.User}, {known.Deleter, merged.Deleter}, {known.Image, merged.Image},
+	} {
+		if p[1].ID != p[0].ID && p[1].Name == "" {
+			return true
+		}
+	}
+	return false
 }
 
 func insertDeletion(t *txn, d quarantine.Deletion) error {

@@ -32,8 +32,9 @@ func (c *Catalog) Unasked(ctx context.Context, cloud string, since time.Time, li
 	return c.deletions(ctx, unaskedQuery, asKept(cloud), microsUp(since), orAll(limit))
 }
 
-// Asked marks that the cloud's APIs were asked of the deletion. What else is
-// reported of it later does not take the mark away. ErrNotFound.
+// Asked marks that the cloud's APIs were asked of the deletion. A later report
+// takes the mark away only where it brings the id of a project, a user, a
+// deleter or an image without its name. ErrNotFound.
 func (c *Catalog) Asked(ctx context.Context, id string) error {
 	return c.writer.do(ctx, func(t *txn) error {
 		n, err := t.exec(`UPDATE deletions SET asked = 1 WHERE id = ?`, asKept(id))

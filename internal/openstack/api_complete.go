@@ -44,6 +44,13 @@ func (a *API) Complete(ctx context.Context, d quarantine.Deletion) (quarantine.D
 			return quarantine.Deletion{}, a.about(d, err)
 		}
 	}
+	if known.Flavor == "" && d.ResourceKind == quarantine.ResourceVolume && quarantine.IsUUID(d.Flavor) {
+		t, err := s.named(ctx, kindType, blockStorage, "types/", text(d.Flavor))
+		if err != nil {
+			return quarantine.Deletion{}, a.about(d, err)
+		}
+		known.Flavor = t.Name
+	}
 	c, some := lacking(d, known)
 	if !there && !some {
 		return quarantine.Deletion{}, a.about(d, quarantine.ErrNotFound)
@@ -178,7 +185,6 @@ func lacking(d, known quarantine.Deletion) (quarantine.Deletion, bool) {
 	texts := []struct{ have, know, give *string }{
 		{&d.ResourceName, &known.ResourceName, &c.ResourceName},
 		{&d.ServerID, &known.ServerID, &c.ServerID},
-		{&d.Flavor, &known.Flavor, &c.Flavor},
 		{&d.Host, &known.Host, &c.Host},
 		{&d.AvailabilityZone, &known.AvailabilityZone, &c.AvailabilityZone},
 		{&d.KeyPair, &known.KeyPair, &c.KeyPair},
@@ -190,6 +196,9 @@ func lacking(d, known quarantine.Deletion) (quarantine.Deletion, bool) {
 		if *t.have == "" {
 			*t.give = *t.know
 		}
+	}
+	if d.Flavor == "" || quarantine.IsUUID(d.Flavor) {
+		c.Flavor = known.Flavor
 	}
 	for _, p := range []struct{ have, know, give *quarantine.Principal }{
 		{&d.Project, &known.Project, &c.Project},

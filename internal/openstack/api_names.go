@@ -13,7 +13,8 @@ import (
 // maxNames bounds what is remembered; about 200 bytes each.
 const maxNames = 100_000
 
-// names remembers the names of users, projects, domains, images and flavors,
+// names remembers the names of users, projects, domains, images, flavors and
+// volume types,
 // so that a listing asks for each once. That there is no name is remembered
 // too: a deleted user is never found again.
 type names struct {
@@ -79,6 +80,7 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 	p := quarantine.Principal{ID: string(id)}
 	var answer struct {
 		User, Project, Domain, Flavor lenient[named]
+		VolumeType                    lenient[named] `json:"volume_type"`
 		named
 	}
 	err := s.get(ctx, service, path+string(id), nil, &answer)
@@ -91,7 +93,7 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 	case err != nil:
 		return p, err
 	default:
-		for _, n := range []named{answer.User.value, answer.Project.value, answer.Domain.value, answer.Flavor.value, answer.named} {
+		for _, n := range []named{answer.User.value, answer.Project.value, answer.Domain.value, answer.Flavor.value, answer.VolumeType.value, answer.named} {
 			p.Name = orDefault(p.Name, string(n.Name))
 			p.Domain = orDefault(p.Domain, string(n.DomainID))
 		}
@@ -128,6 +130,7 @@ const (
 	kindDomain  = "domain"
 	kindImage   = "image"
 	kindFlavor  = "flavor"
+	kindType    = "volume type"
 )
 
 // own is what the token says of its own user and project.

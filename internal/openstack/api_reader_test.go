@@ -336,6 +336,18 @@ func TestComplete(t *testing.T) {
 		t.Errorf("a volume that is gone, of a known project: %+v, %v", c, err)
 	}
 
+	kind := "0c3e5466-4883-4102-b427-72cba4088ada"
+	f.on("GET /volume/v3/01d34de3d09e4011aadc3ad51fcf0b82/types/"+kind, reply(200, `{"volume_type": {"id": "`+kind+`", "name": "ssd"}}`))
+	d.Flavor = kind
+	if c, err = a.Complete(t.Context(), d); err != nil || c.Flavor != "ssd" {
+		t.Errorf("a volume that is gone, of a type known by its id: %+v, %v", c, err)
+	}
+	d = death(quarantine.KindVolumeDelete, quarantine.ResourceVolume, ids["root"])
+	d.Flavor = kind
+	if c, err = a.Complete(t.Context(), d); err != nil || c.Flavor != "__DEFAULT__" {
+		t.Errorf("a living volume, of a type known by its id: %+v, %v", c, err)
+	}
+
 	c, err = a.Complete(t.Context(), death(quarantine.KindImageDelete, quarantine.ResourceImage, ids["quiet"]))
 	if err != nil || c.ResourceName != "quiet" || c.Project.Name != "admin" {
 		t.Errorf("image: %+v, %v", c, err)

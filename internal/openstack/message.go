@@ -205,19 +205,8 @@ func zoned(t text) bool {
 // uuid returns the id in lower case if it is a UUID, else "". Ids become names
 // and prefixes of RBD images, so nothing else may pass.
 func uuid(t text) string {
-	if len(t) != 36 {
+	if !quarantine.IsUUID(string(t)) {
 		return ""
-	}
-	for i := range len(t) {
-		switch c := t[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return ""
-			}
-		case c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F':
-		default:
-			return ""
-		}
 	}
 	return strings.ToLower(string(t))
 }

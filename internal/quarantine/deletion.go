@@ -116,6 +116,8 @@ type Deletion struct {
 	User    Principal `json:"user"`    // the owner
 	Deleter Principal `json:"deleter"` // who asked for the deletion
 
+	// Flavor is the name of a server's flavor or a volume's type; its id where
+	// the name is not known.
 	Flavor           string            `json:"flavor,omitempty"`
 	Image            Principal         `json:"image"` // the image it was booted from: id and name
 	Host             string            `json:"host,omitempty"`

@@ -220,12 +220,15 @@ func fillIn(d, known Deletion) Deletion {
 		to   *string
 		from string
 	}{
-		{&d.ResourceName, known.ResourceName}, {&d.ServerID, known.ServerID}, {&d.Flavor, known.Flavor},
+		{&d.ResourceName, known.ResourceName}, {&d.ServerID, known.ServerID},
 		{&d.Host, known.Host}, {&d.AvailabilityZone, known.AvailabilityZone}, {&d.KeyPair, known.KeyPair},
 	} {
 		if *f.to == "" {
 			*f.to = f.from
 		}
+	}
+	if d.Flavor == "" || IsUUID(d.Flavor) {
+		d.Flavor = mergeNames(d.Flavor, known.Flavor)
 	}
 	d.Project, d.User = fillPrincipal(d.Project, known.Project), fillPrincipal(d.User, known.User)
 	// The image that a rebuild's disk was made from is not the one that was

@@ -24,7 +24,7 @@ func Merge(a, b Deletion) Deletion {
 	m.Project = mergePrincipal(a.Project, b.Project)
 	m.User = mergePrincipal(a.User, b.User)
 	m.Deleter = mergePrincipal(a.Deleter, b.Deleter)
-	m.Flavor = mergeString(a.Flavor, b.Flavor)
+	m.Flavor = mergeNames(a.Flavor, b.Flavor)
 	m.Image = mergePrincipal(a.Image, b.Image)
 	m.Host = mergeString(a.Host, b.Host)
 	m.AvailabilityZone = mergeString(a.AvailabilityZone, b.AvailabilityZone)
@@ -71,6 +71,37 @@ func mergeString(a, b string) string {
 		return a
 	}
 	return min(a, b)
+}
+
+// mergeNames is mergeString, but an id gives way to a name: Cinder's events call
+// a volume's type by its id, its API by its name.
+func mergeNames(a, b string) string {
+	switch {
+	case a == "" || b != "" && IsUUID(a) && !IsUUID(b):
+		return b
+	case b == "" || IsUUID(b) && !IsUUID(a):
+		return a
+	}
+	return min(a, b)
+}
+
+// IsUUID reports whether s is written as a UUID (RFC 9562), in either case.
+func IsUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // mergePrincipal joins the names of one id, and of two ids takes the smaller

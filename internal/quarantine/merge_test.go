@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func aReport(t *rapid.T) quarantine.Deletion {
 		Addresses: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) quarantine.Address {
 			return quarantine.Address{IP: word.Draw(t, "ip"), MAC: word.Draw(t, "mac"), Network: word.Draw(t, "network"), PortID: word.Draw(t, "port"), Type: word.Draw(t, "type")}
 		}), 0, 2).Draw(t, "addresses"),
-		KeyPair: word.Draw(t, "key pair"), RequestID: word.Draw(t, "request"), Flavor: word.Draw(t, "flavor"), AvailabilityZone: word.Draw(t, "zone"),
+		KeyPair: word.Draw(t, "key pair"), RequestID: word.Draw(t, "request"), Flavor: rapid.SampledFrom([]string{"", "a", "z", uuid, "b" + uuid[1:]}).Draw(t, "flavor"), AvailabilityZone: word.Draw(t, "zone"),
 		Volumes: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) quarantine.VolumeRef {
 			return quarantine.VolumeRef{
 				ID: rapid.SampledFrom([]string{"v", "w"}).Draw(t, "volume"), Device: word.Draw(t, "device"),
@@ -84,6 +85,24 @@ func TestMergeLosesNothingThatOneReportAloneKnows(t *testing.T) {
 		Disks: []quarantine.DiskRef{{Name: "vm_disk", Role: "root", Required: true}}}
 	if !m.Equal(want) {
 		t.Errorf("got %+v\nwant %+v", m, want)
+	}
+}
+
+const uuid = "0c3e5466-4883-4102-B427-72cba4088ada"
+
+// The id of a volume's type, which Cinder's events have, gives way to its name.
+func TestMergeTakesTheTypesName(t *testing.T) {
+	event, seen := whole(), whole()
+	event.Flavor, seen.Flavor = uuid, "ssd"
+	for _, m := range []quarantine.Deletion{quarantine.Merge(event, seen), quarantine.Merge(seen, event)} {
+		if m.Flavor != "ssd" {
+			t.Errorf("the type is %q", m.Flavor)
+		}
+	}
+	for s, want := range map[string]bool{"": false, uuid: true, uuid[1:]: false, uuid + "0": false, "g" + uuid[1:]: false, strings.ReplaceAll(uuid, "-", "0"): false} {
+		if quarantine.IsUUID(s) != want {
+			t.Errorf("%q is a UUID: %v", s, !want)
+		}
 	}
 }
 

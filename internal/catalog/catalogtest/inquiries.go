@@ -79,7 +79,8 @@ func unaskedPages(t *testing.T, s Store) {
 }
 
 // What was asked is not asked again, whatever more is reported of it, and the
-// answer itself is such a report. Closing has nothing to do with it.
+// answer itself is such a report; only an id without its name is asked about
+// again, once. Closing has nothing to do with it.
 func asked(t *testing.T, s Store) {
 	is(t, "ask of nothing", s.Asked(background(), "del"), quarantine.ErrNotFound)
 	d := fullDeletion("del")
@@ -108,6 +109,43 @@ func asked(t *testing.T, s Store) {
 	open, err := s.OpenDeletions(background(), t0.Add(time.Hour), 0, 0)
 	if err != nil || fmt.Sprint(deletionIDs(open)) != "[del other]" {
 		t.Errorf("open: %v, %v", deletionIDs(open), err)
+	}
+}
+
+// A report that brings an id whose name it does not tell has the deletion asked
+// about again; one that tells the name, or repeats the id, does not.
+func askedAgain(t *testing.T, s Store) {
+	for i, set := range []func(*quarantine.Deletion, quarantine.Principal){
+		func(d *quarantine.Deletion, p quarantine.Principal) { d.Project = p },
+		func(d *quarantine.Deletion, p quarantine.Principal) { d.User = p },
+		func(d *quarantine.Deletion, p quarantine.Principal) { d.Deleter = p },
+		func(d *quarantine.Deletion, p quarantine.Principal) { d.Image = p },
+	} {
+		for _, named := range []bool{false, true} {
+			d := fullDeletion(fmt.Sprint("del", i, named))
+			set(&d, quarantine.Principal{})
+			merge(t, s, d)
+			if err := s.Asked(background(), d.ID); err != nil {
+				t.Fatalf("asked: %v", err)
+			}
+			p := quarantine.Principal{ID: "who"}
+			if named {
+				p.Name = "its name"
+			}
+			set(&d, p)
+			merge(t, s, d)
+			if named {
+				unasked(t, s, t0, 0)
+				continue
+			}
+			unasked(t, s, t0, 0, d.ID)
+			if err := s.Asked(background(), d.ID); err != nil {
+				t.Fatalf("asked: %v", err)
+			}
+			d.Tags = []string{"more"}
+			merge(t, s, d)
+			unasked(t, s, t0, 0)
+		}
 	}
 }
 
@@ -186,7 +224,7 @@ func hostileInquiries(t *testing.T, s Store) {
 }
 
 // After any reports the deletion is found at the time that their merge tells,
-// in the cloud that it tells, until it is marked.
+// in the cloud that it tells, until it is marked, and again once a nameless id came.
 func inquiriesModel(t *testing.T, s Store) {
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -203,6 +241,14 @@ func inquiriesModel(t *testing.T, s Store) {
 					t.Fatalf("deletion: %v", err)
 				}
 				want = quarantine.Merge(before, r).Normalize()
+				for _, who := range []func(quarantine.Deletion) quarantine.Principal{
+					func(d quarantine.Deletion) quarantine.Principal { return d.Project },
+					func(d quarantine.Deletion) quarantine.Principal { return d.User },
+					func(d quarantine.Deletion) quarantine.Principal { return d.Deleter },
+					func(d quarantine.Deletion) quarantine.Principal { return d.Image },
+				} {
+					marked = marked && (who(want).ID == who(before).ID || who(want).Name != "")
+				}
 			}
 			merge(t, s, r)
 			if rapid.Bool().Draw(t, "ask") {

@@ -75,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Inventory/any calls":              inventoryModel,
 		"Unasked":                          unaskedPages,
 		"Asked":                            asked,
+		"AskedAgain":                       askedAgain,
 		"FindDeletions":                    findDeletions,
 		"Inquiries/hostile names":          hostileInquiries,
 		"Inquiries/any reports":            inquiriesModel,
