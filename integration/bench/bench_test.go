@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,32 +64,6 @@ func TestQuickBench(t *testing.T) {
 			t.Errorf("the output does not tell the machine's %s", word)
 		}
 	}
-}
-
-// A value is ok at its bar and beyond it, on the side that is good.
-func TestVerdict(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		v    verdict
-		want string
-	}{
-		{verdict{name: "fast", value: 0.7, unit: "ratio", bar: 0.7}, "fast 0.700 ratio bar 0.70 ok"},
-		{verdict{name: "slow", value: 0.65, unit: "ratio", bar: 0.7}, "slow 0.650 ratio bar 0.70 short"},
-		{verdict{name: "cheap", value: 1.5, unit: "ratio-max", bar: 1.5, atMost: true}, "cheap 1.500 ratio-max bar 1.50 ok"},
-		{verdict{name: "dear", value: 1.55, unit: "ratio-max", bar: 1.5, atMost: true}, "dear 1.550 ratio-max bar 1.50 short"},
-	} {
-		if got := c.v.String(); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-		if f := strings.Fields(c.v.String()); len(f) != 6 || !isNumber(f[1]) || !isNumber(f[4]) {
-			t.Errorf("%q does not have six fields with two numbers", c.v)
-		}
-	}
-}
-
-func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil
 }
 
 // Without recordings there is no rate to report, and that is an error.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	cephlab "quarantine/integration/ceph"
+	"quarantine/integration/measure"
 	"quarantine/internal/quarantine"
 )
 
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 		fmt.Fprintln(stderr, "usage: bench -lab DIR [-quick] [-oslo=false] [-recordings DIR] [-policies FILE]\n       bench -listener [-quick] [-oslo=false] [-recordings DIR]")
 		return 2
 	}
-	m := measure
+	m := measureAll
 	if o.listener {
 		m = measureListener
 	}
@@ -57,14 +58,10 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 		fmt.Fprintln(stderr, "error:", err)
 		return 1
 	}
-	status := 0
-	for _, v := range verdicts {
-		fmt.Fprintln(stdout, v)
-		if !v.ok() {
-			status = 1
-		}
+	if !measure.Print(stdout, verdicts) {
+		return 1
 	}
-	return status
+	return 0
 }
 
 // runConsume is the service's side of listening, in a process of its own.
@@ -84,14 +81,14 @@ func runConsume(ctx context.Context, args []string, now quarantine.Clock, stdout
 	return 0
 }
 
-// measure runs everything, prints the machine and a table, and returns what is
+// measureAll runs everything, prints the machine and a table, and returns what is
 // held against the bars.
-func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) (_ []verdict, err error) {
+func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) (_ []measure.Verdict, err error) {
 	lab, err := cephlab.Open(o.lab)
 	if err != nil {
 		return nil, err
 	}
-	m, err := describeMachine(ctx, lab)
+	m, err := measure.Describe(ctx, lab)
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +96,9 @@ func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Wri
 	p := full
 	if o.quick {
 		p = quick
-	} else if m.commitInterval != time.Second {
+	} else if m.CommitInterval != time.Second {
 		// Sharing commits is most of what there is to measure.
-		return nil, fmt.Errorf("the lab's monitor commits every %s; measurements need Ceph's own second", m.commitInterval)
+		return nil, fmt.Errorf("the lab's monitor commits every %s; measurements need Ceph's own second", m.CommitInterval)
 	}
 	var res results
 	if err := res.listening(ctx, o, p, now); err != nil {
@@ -126,7 +123,7 @@ func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Wri
 }
 
 // measureListener measures only what needs no Ceph.
-func measureListener(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) ([]verdict, error) {
+func measureListener(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) ([]measure.Verdict, error) {
 	p := full
 	if o.quick {
 		p = quick

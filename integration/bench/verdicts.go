@@ -1,31 +1,9 @@
 package main
 
-import "fmt"
-
-// verdict is a measure and its bar.
-type verdict struct {
-	name   string
-	value  float64
-	unit   string
-	bar    float64
-	atMost bool // the value must not exceed the bar
-}
-
-func (v verdict) ok() bool {
-	if v.atMost {
-		return v.value <= v.bar
-	}
-	return v.value >= v.bar
-}
-
-// String is the measure's line: NAME VALUE UNIT bar BAR ok|short.
-func (v verdict) String() string {
-	word := "short"
-	if v.ok() {
-		word = "ok"
-	}
-	return fmt.Sprintf("%s %.3f %s bar %.2f %s", v.name, v.value, v.unit, v.bar, word)
-}
+import (
+	"fmt"
+	"quarantine/integration/measure"
+)
 
 // The bars, and why they stand where they stand.
 const (
@@ -61,10 +39,10 @@ const (
 )
 
 // verdicts holds the results against the bars.
-func (r *results) verdicts() []verdict {
-	var vs []verdict
+func (r *results) verdicts() []measure.Verdict {
+	var vs []measure.Verdict
 	ratio := func(name string, value, bar float64) {
-		vs = append(vs, verdict{name: name, value: value, unit: "ratio", bar: bar})
+		vs = append(vs, measure.Verdict{Name: name, Value: value, Unit: "ratio", Bar: bar})
 	}
 	var best, bestPurge float64
 	var adopt, purge contest
@@ -85,20 +63,20 @@ func (r *results) verdicts() []verdict {
 	}
 	ratio("purge_vs_trash_purge", bestPurge/r.trashPurge.perSecond(), barTrashPurge)
 	vs = append(vs,
-		verdict{name: "adopt_epochs_per_1000", value: adopt.epochs(), unit: "ratio-max", bar: barEpochs, atMost: true},
-		verdict{name: "purge_epochs_per_1000", value: purge.epochs(), unit: "ratio-max", bar: barEpochs, atMost: true})
+		measure.Verdict{Name: "adopt_epochs_per_1000", Value: adopt.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true},
+		measure.Verdict{Name: "purge_epochs_per_1000", Value: purge.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true})
 	return append(vs, r.listenerVerdicts()...)
 }
 
 // listenerVerdicts holds what needs no Ceph against the bars.
-func (r *results) listenerVerdicts() []verdict {
-	vs := []verdict{
-		{name: "decode_per_second", value: r.decode.perCPUSecond(), unit: "msg/s", bar: barDecode},
-		{name: "consume_rate", value: r.listen.ours.perCPUSecond(), unit: "msg/s", bar: barConsume},
-		{name: "consume_rss", value: float64(r.listen.oursRSS) / 1e6, unit: "MB", bar: barRSS, atMost: true},
+func (r *results) listenerVerdicts() []measure.Verdict {
+	vs := []measure.Verdict{
+		{Name: "decode_per_second", Value: r.decode.perCPUSecond(), Unit: "msg/s", Bar: barDecode},
+		{Name: "consume_rate", Value: r.listen.ours.perCPUSecond(), Unit: "msg/s", Bar: barConsume},
+		{Name: "consume_rss", Value: float64(r.listen.oursRSS) / 1e6, Unit: "MB", Bar: barRSS, AtMost: true},
 	}
 	if r.listen.oslo.n > 0 {
-		vs = append(vs, verdict{name: "consume_vs_oslo", value: r.listen.ours.perSecond() / r.listen.oslo.perSecond(), unit: "x", bar: barOslo})
+		vs = append(vs, measure.Verdict{Name: "consume_vs_oslo", Value: r.listen.ours.perSecond() / r.listen.oslo.perSecond(), Unit: "x", Bar: barOslo})
 	}
 	return vs
 }

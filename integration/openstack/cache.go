@@ -27,7 +27,7 @@ func (l *Lab) cacheDir(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(versions + site{}.seed()))
+	sum := sha256.Sum256([]byte(versions + wideText + site{}.seed()))
 	return filepath.Join(base, "quarantine-openstacklab", hex.EncodeToString(sum[:8])), nil
 }
 

@@ -52,13 +52,16 @@ func (l *Lab) databaseTasks() []task {
 		program("cinder-db", "mariadb", with("/usr/bin/cinder-manage", l.configs("cinder"), "db", "sync")...),
 		program("nova-api-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "api_db", "sync")...),
 		program("nova-db", "mariadb", with("/usr/bin/nova-manage", l.configs("nova"), "db", "sync", "--local_cell")...),
-		{"seed", []string{"keystone-db", "nova-api-db", "nova-db"}, l.seed},
+		{"seed", []string{"keystone-db", "cinder-db", "nova-api-db", "nova-db"}, l.seed},
 	}
 }
 
 // seed puts into the databases what a lab begins with. Nova's cell0, where
 // servers are that no host took, has the schema of its other cell.
 func (l *Lab) seed(ctx context.Context) error {
+	if _, err := l.sql(ctx, wideText); err != nil {
+		return err
+	}
 	dump, err := l.run(ctx, "", "mariadb-dump", append(l.sqlArgs(), "--no-data", "nova")...)
 	if err != nil {
 		return err
@@ -73,6 +76,23 @@ func (l *Lab) seed(ctx context.Context) error {
 
 // seed are the statements that make what a lab begins with.
 func (s site) seed() string { return s.identity() + s.cells() + flavors() }
+
+// wideText lets the columns with a tenant's text have any character. The
+// services make them utf8mb3, which has none beyond U+FFFF; sites widen them.
+const wideText = `
+	ALTER TABLE nova.instances
+		MODIFY display_name VARCHAR(255) CHARACTER SET utf8mb4,
+		MODIFY display_description VARCHAR(255) CHARACTER SET utf8mb4;
+	ALTER TABLE nova.instance_metadata
+		MODIFY ` + "`key`" + ` VARCHAR(255) CHARACTER SET utf8mb4,
+		MODIFY ` + "`value`" + ` VARCHAR(255) CHARACTER SET utf8mb4;
+	ALTER TABLE cinder.volumes
+		MODIFY display_name VARCHAR(255) CHARACTER SET utf8mb4,
+		MODIFY display_description VARCHAR(255) CHARACTER SET utf8mb4;
+	ALTER TABLE cinder.volume_metadata
+		MODIFY ` + "`key`" + ` VARCHAR(255) CHARACTER SET utf8mb4,
+		MODIFY ` + "`value`" + ` VARCHAR(255) CHARACTER SET utf8mb4;
+	`
 
 // cells are the statements that make Nova's two cells, and its host in the
 // second: for five calls of nova-manage.

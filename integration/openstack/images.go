@@ -74,6 +74,13 @@ func (s *Session) WaitImage(ctx context.Context, id, status string) (i Image, er
 	return i, err
 }
 
+// DownloadImage returns the bytes of an image.
+func (s *Session) DownloadImage(ctx context.Context, id string) ([]byte, error) {
+	var data []byte
+	err := s.Do(ctx, http.MethodGet, "image", "/images/"+id+"/file", nil, &data)
+	return data, err
+}
+
 // DeleteImage deletes an image. Glance answers 409 while its data is in use.
 func (s *Session) DeleteImage(ctx context.Context, id string) error {
 	return s.Do(ctx, http.MethodDelete, "image", "/images/"+id, nil, nil)

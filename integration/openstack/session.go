@@ -121,7 +121,8 @@ func (s *Session) endpoint(service string) (string, error) {
 // volume, network), with the path after what its endpoint in the catalogue
 // has, as in "/servers/detail". The body, if not nil, is sent as JSON, except
 // an io.Reader, which is sent as it is. The answer's JSON goes to out, if not
-// nil. An *APIError if the answer is no success.
+// nil; the answer as it is, if out is a *[]byte. An *APIError if the answer is
+// no success.
 func (s *Session) Do(ctx context.Context, method, service, path string, body, out any) error {
 	_, err := s.do(ctx, method, service, path, body, out)
 	return err
@@ -172,7 +173,9 @@ func (s *Session) do(ctx context.Context, method, service, path string, body, ou
 	if resp.StatusCode >= 300 {
 		return nil, &APIError{method, base + path, resp.StatusCode, strings.TrimSpace(string(answer))}
 	}
-	if out != nil {
+	if raw, ok := out.(*[]byte); ok {
+		*raw = answer
+	} else if out != nil {
 		if err := json.Unmarshal(answer, out); err != nil {
 			return nil, fmt.Errorf("%s %s: read the answer: %w", method, base+path, err)
 		}

@@ -51,7 +51,7 @@ func (s site) Databases() []string { return databaseNames }
 
 // DB is the address of a database.
 func (s site) DB(name string) string {
-	return fmt.Sprintf("mysql+pymysql://openstack:%s@127.0.0.1:%d/%s?charset=utf8", password, s.Ports.Database, name)
+	return fmt.Sprintf("mysql+pymysql://openstack:%s@127.0.0.1:%d/%s?charset=utf8mb4", password, s.Ports.Database, name)
 }
 
 // Rabbit is the broker's address as oslo.messaging wants it.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"quarantine/integration/measure"
 	openstacklab "quarantine/integration/openstack"
 	"quarantine/internal/quarantine"
 )
@@ -41,29 +42,25 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 		fmt.Fprintln(stderr, "usage: bench -lab DIR [-bin DIR] [-quick]")
 		return 2
 	}
-	verdicts, err := measure(ctx, o, now, stdout)
+	verdicts, err := measureAll(ctx, o, now, stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "error:", err)
 		return 1
 	}
-	status := 0
-	for _, v := range verdicts {
-		fmt.Fprintln(stdout, v)
-		if !v.ok() {
-			status = 1
-		}
+	if !measure.Print(stdout, verdicts) {
+		return 1
 	}
-	return status
+	return 0
 }
 
-// measure runs everything, prints the machine and a table, and returns what is
+// measureAll runs everything, prints the machine and a table, and returns what is
 // held against the bars.
-func measure(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) (_ []verdict, err error) {
+func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.Writer) (_ []measure.Verdict, err error) {
 	lab, err := openstacklab.Open(o.lab)
 	if err != nil {
 		return nil, err
 	}
-	m, err := describeMachine(ctx, lab.Ceph)
+	m, err := measure.Describe(ctx, lab.Ceph)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"quarantine/integration/measure"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -54,31 +55,6 @@ func (r *results) print(w io.Writer) error {
 	return nil
 }
 
-// verdict is a measure and its bar.
-type verdict struct {
-	name   string
-	value  float64
-	unit   string
-	bar    float64
-	atMost bool // the value must not exceed the bar
-}
-
-func (v verdict) ok() bool {
-	if v.atMost {
-		return v.value <= v.bar
-	}
-	return v.value >= v.bar
-}
-
-// String is the measure's line: NAME VALUE UNIT bar BAR ok|short.
-func (v verdict) String() string {
-	word := "short"
-	if v.ok() {
-		word = "ok"
-	}
-	return fmt.Sprintf("%s %.3f %s bar %.2f %s", v.name, v.value, v.unit, v.bar, word)
-}
-
 const (
 	// barDelete: nobody may notice that the service is there.
 	barDelete = 1.10
@@ -89,15 +65,15 @@ const (
 )
 
 // verdicts holds the results against the bars.
-func (r *results) verdicts() []verdict {
-	ratio := func(name string, with, without times) verdict {
-		return verdict{name: name, value: with.median().Seconds() / without.median().Seconds(), unit: "ratio-max", bar: barDelete, atMost: true}
+func (r *results) verdicts() []measure.Verdict {
+	ratio := func(name string, with, without times) measure.Verdict {
+		return measure.Verdict{Name: name, Value: with.median().Seconds() / without.median().Seconds(), Unit: "ratio-max", Bar: barDelete, AtMost: true}
 	}
-	return []verdict{
+	return []measure.Verdict{
 		ratio("delete_with_vs_without", r.with.servers, r.without.servers),
 		ratio("delete_volume_with_vs_without", r.with.volumes, r.without.volumes),
-		{name: "seize_nova_hit_rate", value: r.nova.rate(), unit: "ratio", bar: barSeize},
-		{name: "seize_cinder_hit_rate", value: r.cinder.rate(), unit: "ratio", bar: barSeize},
-		{name: "coverage", value: 100 * race{r.captured, r.missing}.rate(), unit: "percent", bar: barCoverage},
+		{Name: "seize_nova_hit_rate", Value: r.nova.rate(), Unit: "ratio", Bar: barSeize},
+		{Name: "seize_cinder_hit_rate", Value: r.cinder.rate(), Unit: "ratio", Bar: barSeize},
+		{Name: "coverage", Value: 100 * race{r.captured, r.missing}.rate(), Unit: "percent", Bar: barCoverage},
 	}
 }

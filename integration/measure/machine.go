@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"context"
@@ -13,19 +13,20 @@ import (
 	cephlab "quarantine/integration/ceph"
 )
 
-// machine is what the absolute numbers belong to.
-type machine struct {
+// Machine is what the absolute numbers belong to.
+type Machine struct {
 	cores             int
 	cpu, kernel, ceph string
 	memory            int64 // bytes
 	loadAverage       string
-	// commitInterval is that of the lab's monitor, which seals and their
+	// CommitInterval is that of the lab's monitor, which seals and their
 	// removal wait for.
-	commitInterval time.Duration
+	CommitInterval time.Duration
 }
 
-func describeMachine(ctx context.Context, lab *cephlab.Lab) (machine, error) {
-	m := machine{cores: runtime.NumCPU()}
+// Describe looks at the machine and at the lab's Ceph.
+func Describe(ctx context.Context, lab *cephlab.Lab) (Machine, error) {
+	m := Machine{cores: runtime.NumCPU()}
 	var err error
 	if m.cpu, err = procField("/proc/cpuinfo", "model name"); err != nil {
 		return m, err
@@ -51,7 +52,7 @@ func describeMachine(ctx context.Context, lab *cephlab.Lab) (machine, error) {
 		return m, fmt.Errorf("ask for Ceph's version: %w", err)
 	}
 	m.ceph = strings.TrimSpace(version)
-	m.commitInterval, err = commitInterval(ctx, lab)
+	m.CommitInterval, err = commitInterval(ctx, lab)
 	return m, err
 }
 
@@ -88,11 +89,11 @@ func procField(path, name string) (string, error) {
 }
 
 // String is a few lines for the head of the report.
-func (m machine) String() string {
+func (m Machine) String() string {
 	return fmt.Sprintf(`machine       %d cores, %s
 memory        %.1f GiB
 kernel        Linux %s
 ceph          %s, monitor commits every %s
 load average  %s (at the start: 1, 5 and 15 minutes, runnable/all tasks, last pid)
-`, m.cores, m.cpu, float64(m.memory)/(1<<30), m.kernel, m.ceph, m.commitInterval, m.loadAverage)
+`, m.cores, m.cpu, float64(m.memory)/(1<<30), m.kernel, m.ceph, m.CommitInterval, m.loadAverage)
 }
