@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"quarantine/integration/lab"
 	"strings"
 	"sync"
 	"time"
@@ -21,11 +22,13 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 			return fmt.Errorf("make the lab's directories: %w", err)
 		}
 	}
-	port, release, err := reservePort()
+	// The monitor's port must be known before it starts. OSD and manager bind,
+	// and try the next port.
+	port, mark, err := lab.Reserve()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer mark.Close() // the monitor has bound it then
 	if err := writeKeys(l.Dir, keys(o.Pools)); err != nil {
 		return err
 	}

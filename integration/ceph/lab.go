@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"quarantine/integration/lab"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +83,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if o.Pools == nil {
 		o.Pools = []string{"vms", "volumes", "images"}
 	}
-	dir, err := makeDir(o.Dir)
+	dir, err := lab.Dir(o.Dir, "cephlab-")
 	if err != nil {
 		return nil, err
 	}
@@ -176,31 +177,6 @@ func checkPrograms() error {
 		}
 	}
 	return nil
-}
-
-func makeDir(dir string) (string, error) {
-	if dir == "" {
-		d, err := os.MkdirTemp("", "cephlab-")
-		if err != nil {
-			return "", fmt.Errorf("make the lab's directory: %w", err)
-		}
-		return d, nil
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("make the lab's directory: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the lab's directory: %w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", fmt.Errorf("look into the lab's directory: %w", err)
-	}
-	if len(entries) > 0 {
-		return "", fmt.Errorf("the lab's directory %s is not empty", dir)
-	}
-	return dir, nil
 }
 
 // newUUID makes a random (version 4) UUID.

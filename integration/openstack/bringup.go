@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"quarantine/integration/lab"
 	"quarantine/integration/openstack/fakeneutron"
 )
 
@@ -30,14 +31,14 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	if l.site.CephMon, err = cephMon(o.Ceph.Conf); err != nil {
 		return err
 	}
-	var marks []*os.File
-	if l.site.Ports, marks, err = reservePorts(); err != nil {
+	marks, err := l.site.Ports.reserve()
+	if err != nil {
 		return err
 	}
 	if err = l.prepare(ctx); err == nil {
 		err = l.launch(ctx, o, marks)
 	}
-	closeAll(marks) // the supervisor has its own
+	lab.Release(marks) // the supervisor has its own
 	if err != nil {
 		return err
 	}

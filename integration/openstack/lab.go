@@ -14,6 +14,7 @@ import (
 	"time"
 
 	cephlab "quarantine/integration/ceph"
+	"quarantine/integration/lab"
 	"quarantine/integration/openstack/supervisor"
 )
 
@@ -79,9 +80,12 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if o.Ceph == nil {
 		return nil, errors.New("start openstack: no Ceph given")
 	}
-	dir, err := makeDir(o.Dir)
+	dir, err := lab.Dir(o.Dir, "oslab-")
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(dir, "/run/") {
+		return nil, fmt.Errorf("the lab's directory %s is below /run, which the lab's processes do not see", dir)
 	}
 	l := &Lab{Dir: dir, Ceph: o.Ceph, log: o.Log}
 	if l.log == nil {
@@ -205,32 +209,4 @@ func checkPrograms() error {
 		}
 	}
 	return nil
-}
-
-func makeDir(dir string) (string, error) {
-	if dir == "" {
-		d, err := os.MkdirTemp("", "oslab-")
-		if err != nil {
-			return "", fmt.Errorf("make the lab's directory: %w", err)
-		}
-		dir = d
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("make the lab's directory: %w", err)
-	}
-	if strings.HasPrefix(dir, "/run/") {
-		return "", fmt.Errorf("the lab's directory %s is below /run, which the lab's processes do not see", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the lab's directory: %w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", fmt.Errorf("look into the lab's directory: %w", err)
-	}
-	if len(entries) > 0 {
-		return "", fmt.Errorf("the lab's directory %s is not empty", dir)
-	}
-	return dir, nil
 }

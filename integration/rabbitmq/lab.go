@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"quarantine/integration/lab"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,9 +42,9 @@ type Lab struct {
 // Start brings a broker up and waits until it takes connections: seconds on an
 // idle machine. The lab is the caller's to Stop.
 func Start(ctx context.Context, o Options) (_ *Lab, err error) {
-	dir, err := os.MkdirTemp("", "rabbitlab-")
+	dir, err := lab.Dir("", "rabbitlab-")
 	if err != nil {
-		return nil, fmt.Errorf("make the lab's directory: %w", err)
+		return nil, err
 	}
 	l := &Lab{Dir: dir}
 	defer func() {
@@ -55,7 +56,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if l.watchdog, err = startWatchdog(dir); err != nil {
 		return nil, err
 	}
-	if l.ports, err = reservePorts(); err != nil {
+	if err = l.ports.reserve(); err != nil {
 		return nil, err
 	}
 	l.env = l.environment()
