@@ -45,11 +45,23 @@ func completeStates(_ *cobra.Command, _ []string, typed string) ([]string, cobra
 }
 
 // completeDisk offers the ids of disks as a command's first argument, with
-// what they were. It is silent when the daemon does not answer.
+// what they were.
 func (a *app) completeDisk(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
+	return a.complete(cmd, typed, func(ctx context.Context, c *client.Client, offer func(word, what string)) error {
+		found, err := c.DiskPage(ctx, client.Query{Desc: true}, client.MaxPage, 0)
+		for _, d := range found.Disks {
+			offer(d.ID, d.State+" "+either(d.ResourceName, d.OriginalName))
+		}
+		return err
+	})
+}
+
+// complete offers the words that begin with what was typed. It is silent when
+// the daemon does not answer.
+func (a *app) complete(cmd *cobra.Command, typed string, ask func(ctx context.Context, c *client.Client, offer func(word, what string)) error) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionWait)
 	defer cancel()
 	c, err := a.client()
@@ -57,15 +69,14 @@ func (a *app) completeDisk(cmd *cobra.Command, args []string, typed string) ([]s
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer c.Close()
-	found, err := c.DiskPage(ctx, client.Query{Desc: true}, client.MaxPage, 0)
+	var out []string
+	err = ask(ctx, c, func(word, what string) {
+		if strings.HasPrefix(word, typed) {
+			out = append(out, cobra.CompletionWithDesc(word, printable(what)))
+		}
+	})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var out []string
-	for _, d := range found.Disks {
-		if strings.HasPrefix(d.ID, typed) {
-			out = append(out, cobra.CompletionWithDesc(d.ID, printable(d.State+" "+either(d.ResourceName, d.OriginalName))))
-		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }

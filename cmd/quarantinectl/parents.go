@@ -129,28 +129,16 @@ func standsOn(p wire.Parent) string {
 	return name + ", which it needs; " + size(p.CopyBytes) + " to flatten"
 }
 
-// completeParent offers the names of parents. It is silent when the daemon does
-// not answer.
+// completeParent offers the names of parents.
 func (a *app) completeParent(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionWait)
-	defer cancel()
-	c, err := a.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer c.Close()
-	list, err := c.Parents(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var out []string
-	for _, p := range list {
-		if strings.HasPrefix(p.Name, typed) {
-			out = append(out, cobra.CompletionWithDesc(p.Name, printable(fmt.Sprintf("%s, %d disks", p.Key.PoolRef(), len(p.Children)))))
+	return a.complete(cmd, typed, func(ctx context.Context, c *client.Client, offer func(word, what string)) error {
+		list, err := c.Parents(ctx)
+		for _, p := range list {
+			offer(p.Name, fmt.Sprintf("%s, %d disks", p.Key.PoolRef(), len(p.Children)))
 		}
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
+		return err
+	})
 }

@@ -22,7 +22,23 @@ func (c *Client) Restore(ctx context.Context, id string, r wire.RestoreRequest, 
 		return wire.Disk{}, err
 	}
 	k := call{method: http.MethodPost, path: path, body: r, accept: typeSteps, changes: true, long: true}
-	var disk wire.Disk
+	last, err := c.steps(ctx, k, func(s wire.Step) {
+		if progress != nil {
+			progress(s.Done, s.Total)
+		}
+	})
+	switch {
+	case err != nil:
+		return wire.Disk{}, err
+	case last.Disk == nil:
+		return wire.Disk{}, c.noAnswer(ctx, k, true, errors.New("the answer tells of no disk"))
+	}
+	return *last.Disk, nil
+}
+
+// steps sends a call, tells of each step of its answer as it comes, and returns
+// the last one, or the error that it has.
+func (c *Client) steps(ctx context.Context, k call, tell func(wire.Step)) (last wire.Step, err error) {
 	err = c.open(ctx, k, func(body io.Reader) error {
 		steps := json.NewDecoder(body)
 		for {
@@ -33,15 +49,15 @@ func (c *Client) Restore(ctx context.Context, id string, r wire.RestoreRequest, 
 				return c.noAnswer(ctx, k, true, errors.New("the answer ended before the restore did"))
 			case err != nil:
 				return c.noAnswer(ctx, k, true, fmt.Errorf("read the answer: %w", err))
-			case s.Error != nil:
-				return s.Error
-			case s.Disk != nil:
-				disk = *s.Disk
+			case s.Last():
+				last = s
+				if s.Error != nil {
+					return s.Error
+				}
 				return nil
-			case progress != nil:
-				progress(s.Done, s.Total)
 			}
+			tell(s)
 		}
 	})
-	return disk, err
+	return last, err
 }

@@ -2,10 +2,7 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -89,30 +86,14 @@ func (c *Client) restoreSteps(ctx context.Context, path string, body any, tell f
 			<-ended
 		}
 	}()
-	err = c.open(lasting, k, func(body io.Reader) error {
-		steps := json.NewDecoder(body)
-		for {
-			var s wire.Step
-			err := steps.Decode(&s)
-			switch {
-			case errors.Is(err, io.EOF):
-				return c.noAnswer(lasting, k, true, errors.New("the answer ended before the restore did"))
-			case err != nil:
-				return c.noAnswer(lasting, k, true, fmt.Errorf("read the answer: %w", err))
-			case s.Last():
-				last = s
-				if s.Error != nil {
-					return s.Error
-				}
-				return nil
-			case s.Restore != "":
-				stop.begun(s.Restore)
-			case tell != nil:
-				tell(s)
-			}
+	return c.steps(lasting, k, func(s wire.Step) {
+		switch {
+		case s.Restore != "":
+			stop.begun(s.Restore)
+		case tell != nil:
+			tell(s)
 		}
 	})
-	return last, err
 }
 
 // idWait is how long a restore that is to be cancelled may take to tell its id,
