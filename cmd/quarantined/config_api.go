@@ -19,6 +19,9 @@ type apiConfig struct {
 	CACert     string `yaml:"ca_cert"`
 	// Timeout is for one request, default 60s.
 	Timeout duration `yaml:"timeout"`
+	// Wait is how long what a restore makes in the cloud, as a volume, may take
+	// before it counts as failed and is taken back, default 10m.
+	Wait duration `yaml:"wait"`
 	// VolumePools are the pools of the volumes, by volume type or by Cinder
 	// back end (node1@ceph#ceph); ImagePool is Glance's. Pools are written as
 	// in `quarantinectl list --pool`. Default: as Cinder and Glance say.

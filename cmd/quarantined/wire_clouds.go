@@ -29,7 +29,7 @@ func (d *daemon) wireClouds() error {
 func (d *daemon) newAPI(cloud string, c *apiConfig) (*openstack.API, error) {
 	cfg := openstack.APIConfig{
 		Cloud: cloud, CloudsFile: c.CloudsYAML, Entry: c.Entry, Region: c.Region, Interface: c.Interface, CAFile: c.CACert,
-		Timeout: c.Timeout.Duration, VolumePools: map[string]quarantine.PoolRef{}, Version: version, Clock: d.clock,
+		Timeout: c.Timeout.Duration, Wait: c.Wait.Duration, VolumePools: map[string]quarantine.PoolRef{}, Version: version, Clock: d.clock,
 	}
 	for name, pool := range c.VolumePools {
 		p, err := quarantine.FindPool(d.registry, pool)

@@ -22,9 +22,12 @@ var hostile = map[string]string{
 	"quotes":  "a \"b\" 'c' `d` %s %n $(reboot) {{.}} \\",
 	"log":     `x level=ERROR msg="all is lost" disk=0`,
 	"pattern": `%_.*?[a-z]%`,
-	// The longest that Nova takes; of those that its database does.
+	// The longest that Nova takes.
 	"emoji": strings.Repeat("☠", 255),
 }
+
+// astral are characters beyond U+FFFF, of which Nova takes none in a name.
+var astral = strings.Repeat("💀", 255)
 
 // dirty is what a tenant can put where Nova and Cinder do not look: lines,
 // terminal sequences, a direction, and a line that looks like a log's.
@@ -41,10 +44,12 @@ func TestTenantsStrings(t *testing.T) {
 				hostileServer(t, s, name)
 			})
 		}
-		t.Run("in a volume's", func(t *testing.T) {
-			t.Parallel()
-			hostileVolume(t, s)
-		})
+		for what, name := range map[string]string{"dirty": dirty, "astral": astral} {
+			t.Run("in a volume's/"+what, func(t *testing.T) {
+				t.Parallel()
+				hostileVolume(t, s, name)
+			})
+		}
 	})
 	all := s.disks(t)
 	table := s.mustCtl(t, "list", "--all")
@@ -74,14 +79,14 @@ func plainText(t *testing.T, what, text string) {
 func hostileServer(t *testing.T, s *site, name string) {
 	demo := s.person(t, openstacklab.Demo())
 	v, err := demo.Boot(t.Context(), openstacklab.ServerSpec{
-		Name: name, NoNetwork: true, Metadata: map[string]string{"note": dirty, "name": name},
+		Name: name, NoNetwork: true, Metadata: map[string]string{"note": dirty, "name": name, "astral": astral},
 	})
 	must(t, err)
 	must(t, demo.Delete(t.Context(), v.ID))
 	must(t, demo.WaitGone(t.Context(), v.ID))
 	d := s.died(t, []string{v.ID}, fate{v.ID + "_disk", "delete", "root"})[0]
 	s.owned(t, d, demo, demo, name, nil)
-	if d.Metadata["note"] != dirty || d.Metadata["name"] != name {
+	if d.Metadata["note"] != dirty || d.Metadata["name"] != name || d.Metadata["astral"] != astral {
 		t.Errorf("the metadata are %q", d.Metadata)
 	}
 	ordinary(t, s, d)
@@ -103,14 +108,14 @@ func hostileServer(t *testing.T, s *site, name string) {
 	plainText(t, "policy explain", s.mustCtl(t, "policy", "explain", d.ID))
 }
 
-func hostileVolume(t *testing.T, s *site) {
+func hostileVolume(t *testing.T, s *site, name string) {
 	demo := s.person(t, openstacklab.Demo())
-	v, err := demo.CreateVolume(t.Context(), openstacklab.VolumeSpec{Name: dirty, Extra: object{"metadata": object{"k": dirty}}})
+	v, err := demo.CreateVolume(t.Context(), openstacklab.VolumeSpec{Name: name, Extra: object{"metadata": object{"k": dirty}}})
 	must(t, err)
 	must(t, demo.DeleteVolume(t.Context(), v.ID))
 	must(t, demo.WaitVolumeGone(t.Context(), v.ID))
 	d := s.died(t, []string{"volume-" + v.ID}, fate{"volume-" + v.ID, "volume-delete", "volume"})[0]
-	s.owned(t, d, demo, demo, dirty, nil)
+	s.owned(t, d, demo, demo, name, nil)
 	if d.Metadata["k"] != dirty {
 		t.Errorf("the metadata are %q", d.Metadata)
 	}
