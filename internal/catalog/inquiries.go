@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,17 +34,26 @@ func (c *Catalog) Unasked(ctx context.Context, cloud string, since time.Time, li
 	return c.deletions(ctx, unaskedQuery, asKept(cloud), microsUp(since), orAll(limit))
 }
 
-// Asked marks that the cloud's APIs were asked of the deletion. A later report
-// takes the mark away only where it brings the id of a project, a user, a
-// deleter or an image without its name. ErrNotFound.
-func (c *Catalog) Asked(ctx context.Context, id string) error {
+// Asked marks that the cloud's APIs were asked of the deletion, as it was when
+// they were. There is no mark where a report has brought the id of a project, a
+// user, a deleter or an image without its name meanwhile, and a later one that
+// does takes the mark away. ErrNotFound.
+func (c *Catalog) Asked(ctx context.Context, d quarantine.Deletion) error {
 	return c.writer.do(ctx, func(t *txn) error {
-		n, err := t.exec(`UPDATE deletions SET asked = 1 WHERE id = ?`, asKept(id))
-		if err != nil {
-			return unavailable(err, "mark deletion %s as asked", id)
+		var record []byte
+		err := t.row(`SELECT record FROM deletions WHERE id = ?`, []any{asKept(d.ID)}, []any{&record})
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("catalog: deletion %s: %w", d.ID, quarantine.ErrNotFound)
 		}
-		if n == 0 {
-			return fmt.Errorf("catalog: deletion %s: %w", id, quarantine.ErrNotFound)
+		if err != nil {
+			return unavailable(err, "read deletion %s", d.ID)
+		}
+		now, err := decodeDeletion(record)
+		if err != nil || bringsNameless(&d, &now) {
+			return err
+		}
+		if _, err := t.exec(`UPDATE deletions SET asked = 1 WHERE id = ?`, asKept(d.ID)); err != nil {
+			return unavailable(err, "mark deletion %s as asked", d.ID)
 		}
 		return nil
 	})

@@ -74,8 +74,9 @@ type Inquiries interface {
 	// Asked, oldest received first; of those that were received at the time or
 	// later.
 	Unasked(ctx context.Context, cloud string, since time.Time, limit int) ([]Deletion, error)
-	// Asked marks it. ErrNotFound.
-	Asked(ctx context.Context, id string) error
+	// Asked marks it as asked about when it said what d says; not so where it
+	// has got an id since that d has not, and no name with it. ErrNotFound.
+	Asked(ctx context.Context, d Deletion) error
 	// FindDeletions returns the cloud's Deletions whose act took place (or
 	// where that is not known, was reported) within [from, to), by id.
 	FindDeletions(ctx context.Context, cloud string, from, to time.Time) ([]Deletion, error)

@@ -25,6 +25,7 @@ type Inquirer struct {
 	images     Images
 	clusters   Clusters
 	cfg        InquirerConfig
+	unanswered *unanswered
 	// covering keeps a second Coverage from asking the cloud and the pools for
 	// all at the same time.
 	covering sync.Mutex
@@ -61,7 +62,7 @@ const (
 func NewInquirer(rec *Recorder, r *Reconciler, cfg InquirerConfig) *Inquirer {
 	return &Inquirer{
 		recorder: rec, reconciler: r, deletions: rec.deletions, disks: rec.ledger.disks, images: rec.adopter.images,
-		clusters: rec.clusters, cfg: cfg,
+		clusters: rec.clusters, cfg: cfg, unanswered: newUnanswered(cfg.Clock),
 	}
 }
 
@@ -106,19 +107,23 @@ func (q *Inquirer) Run(ctx context.Context) error {
 // complete asks the cloud about each Deletion that it was not asked about yet.
 func (q *Inquirer) complete(ctx context.Context, cloud CloudReader) error {
 	since := q.cfg.Clock().Add(-q.cfg.Lookback)
+	r := q.round()
 	for {
 		page, err := q.cfg.Inquiries.Unasked(ctx, cloud.Name(), since, inquiryPage)
 		if err != nil {
 			return fmt.Errorf("find the deletions that %s was not asked about: %w", cloud.Name(), err)
 		}
 		for _, d := range page {
-			if err := q.completeOne(ctx, cloud, d); err != nil {
-				return err
+			if !r.try(d.ID, func() error { return q.completeOne(ctx, cloud, d) }) || ctx.Err() != nil {
+				return r.err()
 			}
 		}
-		if len(page) < inquiryPage {
-			return nil
+		// What could not be answered stays, and comes first again: the next page
+		// begins where this one ends.
+		if len(page) < inquiryPage || page[len(page)-1].ReceivedAt.Equal(since) {
+			return r.err()
 		}
+		since = page[len(page)-1].ReceivedAt
 	}
 }
 
@@ -129,7 +134,7 @@ func (q *Inquirer) completeOne(ctx context.Context, cloud CloudReader, d Deletio
 	case err != nil:
 		return fmt.Errorf("ask %s about the %s of %s %s: %w", cloud.Name(), d.Kind, d.ResourceKind, d.ResourceID, err)
 	default:
-		d = Merge(d, more)
+		d = Merge(d, timely(d, more, q.cfg.Clock()))
 	}
 	if d, err = q.withSighting(ctx, d); err != nil {
 		return err
@@ -137,7 +142,7 @@ func (q *Inquirer) completeOne(ctx context.Context, cloud CloudReader, d Deletio
 	if err := q.recorder.Learn(ctx, []Deletion{d}); err != nil {
 		return err
 	}
-	if err := q.cfg.Inquiries.Asked(ctx, d.ID); err != nil {
+	if err := q.cfg.Inquiries.Asked(ctx, d); err != nil {
 		return fmt.Errorf("mark deletion %s as asked about: %w", d.ID, err)
 	}
 	return nil
@@ -154,11 +159,59 @@ func (q *Inquirer) withSighting(ctx context.Context, d Deletion) (Deletion, erro
 	if err != nil {
 		return d, fmt.Errorf("look for the last sighting of %s %s: %w", d.ResourceKind, d.ResourceID, err)
 	}
+	return q.fill(ctx, d, s, d.ActedAt())
+}
+
+// fill fills in the Deletion of a resource that died at that time or before from
+// its sighting.
+func (q *Inquirer) fill(ctx context.Context, d Deletion, s Sighting, death time.Time) (Deletion, error) {
 	known, err := q.stillRequired(ctx, s)
 	if err != nil {
 		return d, err
 	}
-	return q.withServer(ctx, fillIn(d, known))
+	if d.ServerID == "" {
+		if known.ServerID, err = q.diedWith(ctx, known, death); err != nil {
+			return d, err
+		}
+	}
+	return q.withServer(ctx, fillIn(d, timely(d, known, s.SeenAt)))
+}
+
+// fresh is how long after an act that its resource outlived the resource is
+// still taken for what it was at the act.
+const fresh = 15 * time.Minute
+
+// timely is what was told of a resource at a later time, without what may have
+// changed since the act: an address that a server got days after its rebuild was
+// not the old disk's. A name stays, because it only says which server is meant.
+func timely(act, told Deletion, at time.Time) Deletion {
+	if !act.livesOn() || at.Sub(act.ActedAt()) <= fresh {
+		return told
+	}
+	told.Flavor, told.Host, told.AvailabilityZone, told.KeyPair = "", "", "", ""
+	told.Addresses, told.Volumes, told.Tags, told.Metadata = nil, nil, nil, nil
+	return told
+}
+
+// diedWith is the server that a volume was seen attached to, if the server was
+// dead when the volume died. From a server that lived on the volume was detached
+// since it was seen, and had nothing to do with it any more.
+func (q *Inquirer) diedWith(ctx context.Context, seen Deletion, death time.Time) (server string, err error) {
+	if seen.ServerID == "" || seen.ResourceKind != ResourceVolume {
+		return seen.ServerID, nil
+	}
+	end, err := q.deletions.Deletion(ctx, DeletionID(seen.Cloud, KindDelete, seen.ServerID, ""))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("look for the deletion of the server %s of volume %s: %w", seen.ServerID, seen.ResourceID, err)
+	case end.ActedAt().After(death.Add(ClockSkew)):
+		return "", nil
+	case len(end.Volumes) > 0 && !slices.ContainsFunc(end.Volumes, func(v VolumeRef) bool { return v.ID == seen.ResourceID }):
+		return "", nil
+	}
+	return seen.ServerID, nil
 }
 
 // stillRequired is the sighting's Deletion, without the word that a disk of a

@@ -54,16 +54,26 @@ type visit struct {
 	names map[string]PoolRef
 }
 
+// all takes every step that it can. The ones that conclude something from what
+// is not there need the whole stock; the others do not wait for a cloud that
+// cannot be listed.
 func (v *visit) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{v.lookAtPools, v.living, v.dead, v.vanished, v.explain, v.orphans} {
-		if err := step(ctx); err != nil {
-			return err
+	steps := func(of ...func(context.Context) error) error {
+		for _, step := range of {
+			if err := step(ctx); err != nil {
+				return err
+			}
 		}
-	}
-	if v.dry {
 		return nil
 	}
-	return v.q.complete(ctx, v.cloud)
+	err := errors.Join(steps(v.lookAtPools, v.living), v.dead(ctx))
+	if err == nil {
+		err = steps(v.vanished, v.explain, v.orphans)
+	}
+	if v.dry {
+		return err
+	}
+	return errors.Join(err, v.q.complete(ctx, v.cloud))
 }
 
 // lookAtPools reads the names of the live images in the cloud's pools.
@@ -217,13 +227,19 @@ func (v *visit) vanished(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if d.ServerID, err = v.q.diedWith(ctx, d, v.began); err != nil {
+			return err
+		}
 		if v.alive[resourceOf(&d)] || v.stillLive(d) {
 			continue // it lives, or its disk does: an orphan, not a death
 		}
 		report, err := v.q.deletions.Deletion(ctx, d.ID)
 		switch {
 		case err == nil:
-			d = fillIn(report, d) // an event told; the sighting adds what it left out
+			// An event told; the sighting adds what it left out.
+			if d, err = v.q.fill(ctx, report, s, report.ActedAt()); err != nil {
+				return err
+			}
 		case !errors.Is(err, ErrNotFound):
 			return fmt.Errorf("look for deletion %s: %w", d.ID, err)
 		case !slices.ContainsFunc(d.Disks, func(r DiskRef) bool { return r.Required }):
@@ -265,6 +281,7 @@ func (v *visit) explain(ctx context.Context) error {
 		return fmt.Errorf("find the unexplained disks: %w", err)
 	}
 	asked := map[resource]bool{}
+	r := v.q.round()
 	for _, disk := range disks {
 		pool := v.q.recorder.pool(disk.Key.PoolRef())
 		if pool.Cloud != "" && pool.Cloud != v.cloud.Name() || v.began.Sub(disk.QuarantinedAt) > v.q.cfg.Lookback {
@@ -275,22 +292,23 @@ func (v *visit) explain(ctx context.Context) error {
 			continue
 		}
 		asked[resourceOf(&suspect)] = true
-		found, err := v.suspects(ctx, suspect)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			continue
-		}
-		v.w.add(ReportItem{Disk: disk.ID, Pool: disk.Key.PoolRef().String(), Name: disk.OriginalName, Act: "explain", Reason: "the cloud knows what became of " + string(suspect.ResourceKind) + " " + suspect.ResourceID})
-		if v.dry {
-			continue
-		}
-		if err := v.q.recorder.Learn(ctx, found); err != nil {
-			return err
+		if !r.try(suspect.ID, func() error { return v.explainOne(ctx, disk, suspect) }) || ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return r.err()
+}
+
+func (v *visit) explainOne(ctx context.Context, disk Disk, suspect Deletion) error {
+	found, err := v.suspects(ctx, suspect)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	v.w.add(ReportItem{Disk: disk.ID, Pool: disk.Key.PoolRef().String(), Name: disk.OriginalName, Act: "explain", Reason: "the cloud knows what became of " + string(suspect.ResourceKind) + " " + suspect.ResourceID})
+	if v.dry {
+		return nil
+	}
+	return v.q.recorder.Learn(ctx, found)
 }
 
 // suspects are the acts that may have destroyed an image of the resource.
@@ -301,7 +319,7 @@ func (v *visit) suspects(ctx context.Context, d Deletion) ([]Deletion, error) {
 	}
 	if v.alive[resourceOf(&d)] || len(acts) > 0 {
 		for i := range acts {
-			if acts[i], err = v.q.withSighting(ctx, acts[i]); err != nil {
+			if acts[i], err = v.q.withSighting(ctx, timely(acts[i], acts[i], v.began)); err != nil {
 				return nil, err
 			}
 		}
@@ -321,6 +339,9 @@ func (v *visit) suspects(ctx context.Context, d Deletion) ([]Deletion, error) {
 	s, err := v.q.cfg.Inventory.Sighting(ctx, d.Cloud, d.ResourceKind, d.ResourceID)
 	switch {
 	case err == nil:
+		if s.Deletion.ServerID, err = v.q.diedWith(ctx, s.Deletion, v.began); err != nil {
+			return nil, err
+		}
 		if d = fillIn(d, s.Deletion); d.StartedAt.IsZero() && d.EndedAt.IsZero() {
 			d.StartedAt = s.SeenAt
 		}

@@ -66,8 +66,8 @@ func (g *guardedStore) ForgetSightings(ctx context.Context, before time.Time) (i
 	return write(g.p, "forgetsightings", func() (int64, error) { return g.store.ForgetSightings(ctx, before) })
 }
 
-func (g *guardedStore) Asked(ctx context.Context, id string) error {
-	_, err := write(g.p, "asked", func() (int, error) { return 0, g.store.Asked(ctx, id) })
+func (g *guardedStore) Asked(ctx context.Context, d quarantine.Deletion) error {
+	_, err := write(g.p, "asked", func() (int, error) { return 0, g.store.Asked(ctx, d) })
 	return err
 }
 

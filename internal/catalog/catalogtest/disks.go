@@ -209,7 +209,7 @@ func forgetDisks(t *testing.T, s Store) {
 	merge(t, s, fullDeletion("del"))
 	see(t, s, sightingOf("vm", t0))
 	seeImages(t, s, vmsPool, []quarantine.SeenImage{{ImageID: "a", Name: "a_disk", SeenAt: t0}})
-	if err := errors.Join(s.Asked(background(), "del"), s.SetMark(background(), "m", []byte("v")), s.ForgetDisks(background(), []string{"a", "none"}), s.ForgetDisks(background(), nil)); err != nil {
+	if err := errors.Join(s.Asked(background(), fullDeletion("del")), s.SetMark(background(), "m", []byte("v")), s.ForgetDisks(background(), []string{"a", "none"}), s.ForgetDisks(background(), nil)); err != nil {
 		t.Fatalf("forget: %v", err)
 	}
 	finds(t, s, quarantine.DiskFilter{}, "b")

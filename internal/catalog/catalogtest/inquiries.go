@@ -82,7 +82,7 @@ func unaskedPages(t *testing.T, s Store) {
 // answer itself is such a report; only an id without its name is asked about
 // again, once. Closing has nothing to do with it.
 func asked(t *testing.T, s Store) {
-	is(t, "ask of nothing", s.Asked(background(), "del"), quarantine.ErrNotFound)
+	is(t, "ask of nothing", s.Asked(background(), fullDeletion("del")), quarantine.ErrNotFound)
 	d := fullDeletion("del")
 	merge(t, s, d)
 	merge(t, s, fullDeletion("other"))
@@ -91,7 +91,7 @@ func asked(t *testing.T, s Store) {
 	}
 	unasked(t, s, t0, 0, "del", "other")
 	for range 2 {
-		if err := s.Asked(background(), "del"); err != nil {
+		if err := s.Asked(background(), fullDeletion("del")); err != nil {
 			t.Errorf("asked: %v", err)
 		}
 		unasked(t, s, t0, 0, "other")
@@ -113,7 +113,8 @@ func asked(t *testing.T, s Store) {
 }
 
 // A report that brings an id whose name it does not tell has the deletion asked
-// about again; one that tells the name, or repeats the id, does not.
+// about again, also when it comes while the cloud is being asked; one that tells
+// the name, or repeats the id, does not.
 func askedAgain(t *testing.T, s Store) {
 	for i, set := range []func(*quarantine.Deletion, quarantine.Principal){
 		func(d *quarantine.Deletion, p quarantine.Principal) { d.Project = p },
@@ -125,9 +126,10 @@ func askedAgain(t *testing.T, s Store) {
 			d := fullDeletion(fmt.Sprint("del", i, named))
 			set(&d, quarantine.Principal{})
 			merge(t, s, d)
-			if err := s.Asked(background(), d.ID); err != nil {
+			if err := s.Asked(background(), d); err != nil {
 				t.Fatalf("asked: %v", err)
 			}
+			before := d
 			p := quarantine.Principal{ID: "who"}
 			if named {
 				p.Name = "its name"
@@ -139,7 +141,11 @@ func askedAgain(t *testing.T, s Store) {
 				continue
 			}
 			unasked(t, s, t0, 0, d.ID)
-			if err := s.Asked(background(), d.ID); err != nil {
+			if err := s.Asked(background(), before); err != nil {
+				t.Fatalf("asked: %v", err)
+			}
+			unasked(t, s, t0, 0, d.ID)
+			if err := s.Asked(background(), d); err != nil {
 				t.Fatalf("asked: %v", err)
 			}
 			d.Tags = []string{"more"}
@@ -212,9 +218,11 @@ func hostileInquiries(t *testing.T, s Store) {
 		if found, err := s.FindDeletions(background(), name, t0, t0.Add(time.Second)); err != nil || len(found) != 1 || found[0].ID != open[0].ID {
 			t.Errorf("deletions of %q: %d, %v", name, len(found), err)
 		}
-		for _, id := range []string{open[0].ID, "del" + name} {
-			if err := s.Asked(background(), id); err != nil {
-				t.Errorf("asked of %q: %v", id, err)
+		unkept := open[0]
+		unkept.ID = "del" + name
+		for _, d := range []quarantine.Deletion{open[0], unkept} {
+			if err := s.Asked(background(), d); err != nil {
+				t.Errorf("asked of %q: %v", d.ID, err)
 			}
 		}
 		if open, err := s.Unasked(background(), name, time.Time{}, 0); err != nil || len(open) != 0 {
@@ -253,7 +261,7 @@ func inquiriesModel(t *testing.T, s Store) {
 			merge(t, s, r)
 			if rapid.Bool().Draw(t, "ask") {
 				marked = true
-				if err := s.Asked(background(), id); err != nil {
+				if err := s.Asked(background(), want); err != nil {
 					t.Fatalf("asked: %v", err)
 				}
 			}

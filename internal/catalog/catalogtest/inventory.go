@@ -360,7 +360,7 @@ func endedContextOfClouds(t *testing.T, s Store) {
 		"MarkDead":        func() error { return s.MarkDead(ended, "prod", quarantine.ResourceVM, "vm") },
 		"ForgetSightings": func() error { _, err := s.ForgetSightings(ended, later); return err },
 		"Unasked":         func() error { _, err := s.Unasked(ended, "prod", t0, 0); return err },
-		"Asked":           func() error { return s.Asked(ended, "del") },
+		"Asked":           func() error { return s.Asked(ended, fullDeletion("del")) },
 		"FindDeletions":   func() error { _, err := s.FindDeletions(ended, "prod", t0, later); return err },
 		"SeenImages":      func() error { _, err := s.SeenImages(ended, vmsPool); return err },
 		"SeeImages":       func() error { return s.SeeImages(ended, vmsPool, nil, []string{"i"}) },
