@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"quarantine/internal/quarantine"
@@ -153,7 +154,8 @@ func (s *session) deletedServer(ctx context.Context, id string) (apiServer, erro
 }
 
 // addDeleter tells who deletes a server that is still there: whose delete is
-// the last thing that was asked of it.
+// the last thing that was asked of it. A request that Nova has no action for is
+// its own: the reclaim of a server whose soft delete was asked for before.
 func (s *session) addDeleter(ctx context.Context, d quarantine.Deletion, known *quarantine.Deletion) error {
 	if d.Deleter.ID != "" {
 		return nil
@@ -166,10 +168,11 @@ func (s *session) addDeleter(ctx context.Context, d quarantine.Deletion, known *
 		return nil
 	}
 	last := actions[len(actions)-1]
-	if d.RequestID != "" && d.RequestID != string(last.Request) {
+	if d.RequestID == "" || d.RequestID == string(last.Request) {
+		known.RequestID, known.StartedAt = string(last.Request), utc(last.Start)
+	} else if d.Kind != quarantine.KindDelete || slices.ContainsFunc(actions, func(a action) bool { return string(a.Request) == d.RequestID }) {
 		return nil
 	}
-	known.RequestID, known.StartedAt = string(last.Request), utc(last.Start)
 	known.Deleter, err = s.userName(ctx, last.User)
 	return err
 }

@@ -234,6 +234,32 @@ func TestDead(t *testing.T) {
 	}
 }
 
+// TestReclaimUnderWay proves that while Nova reclaims a soft-deleted server, who
+// asked for the soft delete is the deleter; and that of a request of somebody's
+// own only its user is.
+func TestReclaimUnderWay(t *testing.T) {
+	t.Parallel()
+	f := newFakeCloud(t)
+	a := newTestAPI(t, f)
+	f.on("GET /compute/v2.1/servers/"+ghost, reply(200, fmt.Sprintf(`{"server": {"id": %q, "OS-EXT-STS:vm_state": "soft-delete"}}`, ghost)))
+	f.on("GET /compute/v2.1/servers/"+ghost+"/os-volume_attachments", reply(200, `{"volumeAttachments": []}`))
+	f.on("GET /compute/v2.1/servers/"+ghost+"/os-instance-actions", reply(200, fmt.Sprintf(
+		`{"instanceActions": [{"action": "delete", "request_id": "req-soft", "user_id": %q, "start_time": "2026-11-20T00:00:00"}]}`, recordedAdmin)))
+	for request, kind := range map[string]quarantine.Kind{"req-of-novas-own": quarantine.KindDelete, "req-soft": quarantine.KindDelete, "": quarantine.KindDelete, "req-other": quarantine.KindSoftDelete} {
+		c, err := a.Complete(t.Context(), quarantine.Deletion{
+			ID: quarantine.DeletionID(cloudName, kind, ghost, ""), Cloud: cloudName, Kind: kind,
+			ResourceKind: quarantine.ResourceVM, ResourceID: ghost, RequestID: request,
+		})
+		want := admin
+		if kind == quarantine.KindSoftDelete {
+			want = quarantine.Principal{}
+		}
+		if err != nil && !errors.Is(err, quarantine.ErrNotFound) || c.Deleter != want || c.StartedAt.IsZero() == (request == "" || request == "req-soft") {
+			t.Errorf("request %q: %+v, %v", request, c, err)
+		}
+	}
+}
+
 // TestDeadReclaimed proves that a server which was reclaimed long after its
 // soft delete has the deleter, but not the times of a request that did not
 // destroy it; and that one without actions has none.

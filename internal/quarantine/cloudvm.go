@@ -58,9 +58,18 @@ func (r *CloudRestorer) selected(ctx context.Context, o CloudOrder) ([]Disk, []P
 		d, err := r.ledger.disks.Disk(ctx, o.Disk)
 		return []Disk{d}, nil, err
 	}
-	disks, err := r.ofVM(ctx, o.VM)
+	disks, images, err := r.ofVM(ctx, o.VM)
 	if err != nil {
 		return nil, nil, err
+	}
+	var left []PlanItem
+	leaveOut := func(d Disk, why string) {
+		it := itemOf(d)
+		it.Name, it.Reason = d.OriginalName, why
+		left = append(left, it)
+	}
+	for _, d := range images {
+		leaveOut(d, "an image that says of itself that it was made from this VM, which whoever made it could write; restore it by its id")
 	}
 	if disks, err = ofDeletion(o, disks); err != nil {
 		return nil, nil, err
@@ -81,15 +90,12 @@ func (r *CloudRestorer) selected(ctx context.Context, o CloudOrder) ([]Disk, []P
 	slices.SortStableFunc(disks, func(a, b Disk) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.OriginalName, b.OriginalName), cmp.Compare(a.ID, b.ID))
 	})
-	var left []PlanItem
 	if !o.All {
 		disks = slices.DeleteFunc(disks, func(d Disk) bool {
 			if d.Role != roleSwap && d.Role != roleConfig && d.Role != roleRescue {
 				return false
 			}
-			it := itemOf(d)
-			it.Name, it.Reason = d.OriginalName, "its role is "+d.Role
-			left = append(left, it)
+			leaveOut(d, "its role is "+d.Role)
 			return true
 		})
 	}
@@ -102,28 +108,28 @@ func (r *CloudRestorer) selected(ctx context.Context, o CloudOrder) ([]Disk, []P
 	return disks, left, nil
 }
 
-// ofVM returns the disks of one VM, which are here still. ErrInvalid if the name
-// means several.
-func (r *CloudRestorer) ofVM(ctx context.Context, vm string) ([]Disk, error) {
+// ofVM returns the disks of one VM, which are here still, and apart from them the
+// images that say they are of it. ErrInvalid if the name means several VMs.
+func (r *CloudRestorer) ofVM(ctx context.Context, vm string) (disks, images []Disk, err error) {
 	find := func(vm string) ([]Disk, error) {
-		disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{VM: vm, States: []State{Pending, Quarantined, Expiring, Restoring}})
+		found, err := r.ledger.disks.FindDisks(ctx, DiskFilter{VM: vm, States: []State{Pending, Quarantined, Expiring, Restoring}})
 		if err != nil {
 			return nil, fmt.Errorf("find the disks of VM %s: %w", vm, err)
 		}
-		return disks, nil
+		return found, nil
 	}
-	disks, err := find(vm)
+	disks, err = find(vm)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	byVM := map[vmKey][]Disk{}
 	for _, d := range disks {
-		if key := vmOf(d); key.id != "" {
+		if key := vmOf(d); key.id != "" && d.Deletion.ResourceKind != ResourceImage {
 			byVM[key] = append(byVM[key], d)
 		}
 	}
 	if len(byVM) == 0 {
-		return nil, fmt.Errorf("VM %s has no disks in quarantine: %w", vm, ErrNotFound)
+		return nil, nil, fmt.Errorf("VM %s has no disks in quarantine: %w", vm, ErrNotFound)
 	}
 	var text []string
 	var one vmKey
@@ -133,16 +139,24 @@ func (r *CloudRestorer) ofVM(ctx context.Context, vm string) ([]Disk, error) {
 	}
 	if len(byVM) > 1 {
 		slices.Sort(text)
-		return nil, invalidf("several VMs are called %s; name one by its id:\n%s", vm, strings.Join(text, "\n"))
+		return nil, nil, invalidf("several VMs are called %s; name one by its id:\n%s", vm, strings.Join(text, "\n"))
 	}
-	if one.id == vm {
-		return byVM[one], nil
+	if one.id != vm {
+		// By its id, once more: the volumes know no name of the VM.
+		if disks, err = find(one.id); err != nil {
+			return nil, nil, err
+		}
 	}
-	// By its id, once more: the volumes know no name of the VM.
-	if disks, err = find(one.id); err != nil {
-		return nil, err
+	of := slices.DeleteFunc(disks, func(d Disk) bool { return vmOf(d) != one })
+	disks = nil
+	for _, d := range of {
+		if d.Deletion.ResourceKind == ResourceImage {
+			images = append(images, d)
+		} else {
+			disks = append(disks, d)
+		}
 	}
-	return slices.DeleteFunc(disks, func(d Disk) bool { return vmOf(d) != one }), nil
+	return disks, images, nil
 }
 
 // ofDeletion keeps the disks that died by one act, and the volumes that died

@@ -3,6 +3,7 @@ package quarantine_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,5 +66,33 @@ func TestHostileForgedMark(t *testing.T) {
 	rep := w.collector.Run(w.ctx, "test", quarantine.JobOptions{})
 	if _, ok := w.ceph.Look(victim); !ok {
 		t.Errorf("the service itself destroyed it: %+v", rep.Items)
+	}
+}
+
+// An image is of the VM that its tenant wrote on it, if any: it is named, and is
+// never given back as a disk of that VM.
+func TestImageThatSaysItIsOfAVM(t *testing.T) {
+	w := newCloudWorld(t)
+	w.quarantined()
+	id := "99999999-0000-4000-8000-000000000001"
+	key := w.create(images, id)
+	w.record(quarantine.Deletion{
+		ID: quarantine.DeletionID("os", quarantine.KindImageDelete, id, ""), Cloud: "os", CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindImageDelete,
+		ResourceKind: quarantine.ResourceImage, ResourceID: id, ResourceName: "mine", ServerID: server, Project: quarantine.Principal{ID: "another"},
+		StartedAt: w.now(), EndedAt: w.now(), Disks: []quarantine.DiskRef{{Name: id, Role: "image"}},
+	})
+	w.remove(key)
+	w.adopt(key)
+	plan, err := w.clouds.Plan(w.ctx, quarantine.CloudOrder{VM: server, As: quarantine.AsServer, Network: fakecloud.Network, Name: "again", Reason: "asked for"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range plan.Items {
+		if it.Disk == key.DiskID() {
+			t.Errorf("another's image is given back as the VM's: %+v", it)
+		}
+	}
+	if !slices.ContainsFunc(plan.LeftOut, func(it quarantine.PlanItem) bool { return it.Disk == key.DiskID() }) {
+		t.Errorf("the plan does not name it: %+v", plan)
 	}
 }

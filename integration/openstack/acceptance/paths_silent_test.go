@@ -51,7 +51,7 @@ func TestPathsWithoutEvents(t *testing.T) {
 		plain, err = alice.CreateVolume(ctx, openstacklab.VolumeSpec{Name: "unheard"})
 		return err
 	})
-	s.mustCtl(t, "run", "clouds") // takes stock
+	s.job(t, "clouds") // takes stock
 	quiet, err := alice.ImageNamed(ctx, openstacklab.Quiet)
 	must(t, err)
 	resize(t, alice, resized.ID)
@@ -79,8 +79,8 @@ func TestPathsWithoutEvents(t *testing.T) {
 	}, func() error {
 		return demo.DeleteImage(ctx, image.ID)
 	})
-	s.mustCtl(t, "run", "reconcile")
-	s.mustCtl(t, "run", "clouds")
+	s.job(t, "reconcile")
+	s.job(t, "clouds")
 
 	nobody := person{}
 	for _, c := range []struct {
@@ -107,7 +107,7 @@ func TestPathsWithoutEvents(t *testing.T) {
 	// Of a server that lived on after other acts, its end is told apart.
 	must(t, alice.Delete(ctx, rebuilt.ID))
 	must(t, alice.WaitGone(ctx, rebuilt.ID))
-	s.mustCtl(t, "run", "clouds")
+	s.job(t, "clouds")
 	s.died(t, []string{rebuilt.ID}, fate{rebuilt.ID + "_disk", "rebuild", "root"}, fate{rebuilt.ID + "_disk", "delete", "root"})
 }
 
