@@ -183,8 +183,9 @@ func (s *Session) do(ctx context.Context, method, service, path string, body, ou
 	return resp.Header, nil
 }
 
-// pollInterval is how often a session asks while it waits.
-const pollInterval = 100 * time.Millisecond
+// pollInterval is how often a session asks while it waits: each time costs the
+// cloud a tenth of a second of a processor.
+const pollInterval = 400 * time.Millisecond
 
 // poll asks until the condition is met or fails, or the context ends; what is
 // said then comes from last.

@@ -235,7 +235,7 @@ func (s *site) captured(t *testing.T, name, kind string) wire.Disk {
 func wait(t *testing.T) {
 	t.Helper()
 	select {
-	case <-time.After(250 * time.Millisecond):
+	case <-time.After(400 * time.Millisecond):
 	case <-t.Context().Done():
 		t.Fatal(t.Context().Err())
 	}
