@@ -75,7 +75,12 @@ func (l *Lab) seed(ctx context.Context) error {
 }
 
 // seed are the statements that make what a lab begins with.
-func (s site) seed() string { return s.identity() + s.cells() + flavors() }
+func (s site) seed() string { return s.identity() + s.cells() + flavors() + quotas }
+
+// quotas lets a project have any number of volumes. Cinder reads the limits from
+// its database, which it fills from its configuration when it is made.
+const quotas = `UPDATE cinder.quota_classes SET hard_limit = -1 WHERE class_name = 'default';
+	`
 
 // wideText lets the columns with a tenant's text have any character. The
 // services make them utf8mb3, which has none beyond U+FFFF; sites widen them.
