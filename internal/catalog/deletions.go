@@ -77,7 +77,7 @@ func mergeDeletion(t *txn, d quarantine.Deletion) (quarantine.Deletion, bool, er
 		return d, false, err
 	}
 	_, err = t.exec(`UPDATE deletions SET cloud = ?, received_at = ?, acted_at = ?, is_open = ?, asked = asked AND ?, record = ? WHERE id = ?`,
-		merged.Cloud, micros(merged.ReceivedAt), micros(actedAt(&merged)), open, bit(!bringsNameless(&known, &merged)), string(record), merged.ID)
+		merged.Cloud, micros(merged.ReceivedAt), micros(merged.LastSign()), open, bit(!bringsNameless(&known, &merged)), string(record), merged.ID)
 	if err != nil {
 		return d, false, unavailable(err, "write deletion %s", d.ID)
 	}
@@ -103,7 +103,7 @@ func insertDeletion(t *txn, d quarantine.Deletion) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO deletions (id, cloud, received_at, acted_at, asked, is_open, record) VALUES (?, ?, ?, ?, 0, ?, ?)`,
-		d.ID, d.Cloud, micros(d.ReceivedAt), micros(actedAt(&d)), bit(len(requiredRefs(d)) > 0), string(record))
+		d.ID, d.Cloud, micros(d.ReceivedAt), micros(d.LastSign()), bit(len(requiredRefs(d)) > 0), string(record))
 	if err != nil {
 		return unavailable(err, "write deletion %s", d.ID)
 	}

@@ -10,18 +10,6 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// actedAt is when the deletion's act took place, or where that is not known,
-// when it was reported.
-func actedAt(d *quarantine.Deletion) time.Time {
-	switch {
-	case !d.EndedAt.IsZero():
-		return d.EndedAt
-	case !d.StartedAt.IsZero():
-		return d.StartedAt
-	}
-	return d.ReceivedAt
-}
-
 const unaskedQuery = `SELECT record FROM deletions WHERE asked = 0 AND cloud = ? AND received_at >= ? ORDER BY received_at, id LIMIT ?`
 
 // Unasked returns the first of the cloud's deletions that were received at the

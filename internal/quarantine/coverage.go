@@ -138,7 +138,7 @@ func (a *account) collect(ctx context.Context, reader CloudReader) error {
 		a.deletions[d.ID] = d
 	}
 	return reader.Dead(ctx, a.c.From, func(d Deletion) error {
-		if at := d.ActedAt(); at.Before(a.c.From) || !at.Before(a.c.To) {
+		if at := d.LastSign(); at.Before(a.c.From) || !at.Before(a.c.To) {
 			return nil
 		}
 		if _, ok := a.deletions[d.ID]; ok {
@@ -251,7 +251,7 @@ func (a *account) judge(ctx context.Context) error {
 				a.nameless[ref.Name]-- // counted already, and nothing says that it is another
 				continue
 			}
-			v := Verdict{Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName, Image: ref.Name, At: d.ActedAt()}
+			v := Verdict{Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName, Image: ref.Name, At: d.FirstSign()}
 			where, err := a.q.reconciler.stillLive(ctx, d, ref)
 			switch {
 			case err != nil:
@@ -267,7 +267,7 @@ func (a *account) judge(ctx context.Context) error {
 		if open == 0 && len(a.byDeletion[d.ID]) == 0 {
 			a.c.Verdicts = append(a.c.Verdicts, Verdict{
 				Verdict: VerdictNothing, Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName,
-				At: d.ActedAt(), Reason: "no disk of it was seen in the pools",
+				At: d.FirstSign(), Reason: "no disk of it was seen in the pools",
 			})
 		}
 	}

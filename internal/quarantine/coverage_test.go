@@ -127,3 +127,26 @@ func TestCoverageIsNotGuessed(t *testing.T) {
 		t.Errorf("an empty period: %v", err)
 	}
 }
+
+// A deletion belongs to the period in which it ended, whether an event told of
+// it or only the cloud's API does.
+func TestCoveragePeriodOfADeletion(t *testing.T) {
+	t.Parallel()
+	for _, recorded := range []bool{false, true} {
+		w := newWorld(t)
+		w.cloud.boot(w.cloud.server("s1"))
+		d := w.cloud.kill("s1", w.now()) // and ends two seconds later
+		if recorded {
+			w.record(d)
+		}
+		for at, want := range map[time.Time]int{d.StartedAt: 0, d.EndedAt: 1} {
+			c, err := w.inquirer.Coverage(w.ctx, "os", at, at.Add(time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Deletions != want {
+				t.Errorf("recorded %t: %d deletions in the second from %s on, want %d", recorded, c.Deletions, at, want)
+			}
+		}
+	}
+}

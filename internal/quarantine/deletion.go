@@ -195,3 +195,29 @@ func (d Deletion) Normalize() Deletion {
 	}
 	return n
 }
+
+// FirstSign is the earliest that is known of when the act took place: its
+// start, else its end, else when it was reported. Who looks for what the act
+// has caused counts from here, because nothing of it died before.
+func (d *Deletion) FirstSign() time.Time {
+	return firstKnown(d.StartedAt, d.EndedAt, d.ReceivedAt)
+}
+
+// LastSign is the latest that is known of it: its end, else its start, else
+// when it was reported. An act belongs to the period that its last sign is in,
+// because only then is it over, and what it destroyed can be asked for.
+func (d *Deletion) LastSign() time.Time {
+	return firstKnown(d.EndedAt, d.StartedAt, d.ReceivedAt)
+}
+
+// ActedAt is FirstSign.
+func (d *Deletion) ActedAt() time.Time { return d.FirstSign() }
+
+func firstKnown(times ...time.Time) time.Time {
+	for _, t := range times {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}

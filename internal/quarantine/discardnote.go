@@ -91,5 +91,5 @@ func noteOf(ctx context.Context, marks Marks, name string) (discardNote, error) 
 // made and deleted.
 func discarded(ctx context.Context, marks Marks, del *Deletion) (bool, error) {
 	n, err := noteOf(ctx, marks, discardedMark(del.Cloud, del.ResourceKind, del.ResourceID))
-	return err == nil && n.covers(del.ActedAt()), err
+	return err == nil && n.covers(del.FirstSign()), err
 }

@@ -202,23 +202,11 @@ func (r *Reconciler) dateMissed(ctx context.Context, d *Disk, seen, now time.Tim
 	if err != nil {
 		return fmt.Errorf("find the deletions of %q: %w", d.OriginalName, err)
 	}
-	slices.SortFunc(dels, func(a, b Deletion) int { return a.ActedAt().Compare(b.ActedAt()) })
+	slices.SortFunc(dels, func(a, b Deletion) int { return a.FirstSign().Compare(b.FirstSign()) })
 	for _, del := range dels {
-		if at := del.ActedAt(); at.After(seen.Add(-ClockSkew)) && at.Before(now.Add(ClockSkew)) {
+		if at := del.FirstSign(); at.After(seen.Add(-ClockSkew)) && at.Before(now.Add(ClockSkew)) {
 			d.DeletedAt = at.UTC().Truncate(time.Second).Add(time.Second)
 		}
 	}
 	return nil
-}
-
-// ActedAt is when the act began, as far as it is known: by its start, else its
-// end, else when it was reported.
-func (d *Deletion) ActedAt() time.Time {
-	switch {
-	case !d.StartedAt.IsZero():
-		return d.StartedAt
-	case !d.EndedAt.IsZero():
-		return d.EndedAt
-	}
-	return d.ReceivedAt
 }
