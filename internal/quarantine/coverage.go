@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -16,7 +17,7 @@ const (
 	VerdictLost        = "lost"        // its disk is recorded as lost
 	VerdictMissed      = "missed"      // its disk is nowhere, and that is not recorded yet
 	VerdictWaiting     = "waiting"     // the disk is still live under its name
-	VerdictNothing     = "nothing"     // nothing of it was in the pools
+	VerdictNothing     = "nothing"     // nothing of the cloud's was in the pools
 	VerdictUnexplained = "unexplained" // in quarantine, and no cloud knows whose it was
 	VerdictOrphaned    = "orphaned"    // a live image of a resource that is gone
 )
@@ -123,9 +124,9 @@ type account struct {
 	c          *Coverage
 	deletions  map[string]Deletion
 	byDeletion map[string][]Disk
-	// nameless counts, by name, the disks that no deletion explains: each may be
-	// the one that a deletion requires.
-	nameless map[string]int
+	// nameless are the disks that no deletion explains: each may be the one that
+	// a deletion requires.
+	nameless []Disk
 }
 
 // collect gathers the deletions of the period, from both sides.
@@ -152,12 +153,11 @@ func (a *account) collect(ctx context.Context, reader CloudReader) error {
 
 // disks counts the period's disks in the cloud's pools.
 func (a *account) disks(ctx context.Context) error {
-	a.nameless = map[string]int{}
 	count := func(d Disk) {
 		if d.Deletion != nil {
 			a.byDeletion[d.Deletion.ID] = append(a.byDeletion[d.Deletion.ID], d)
 		} else {
-			a.nameless[d.OriginalName]++
+			a.nameless = append(a.nameless, d)
 		}
 		v := verdictOf(d)
 		if d.State == Lost {
@@ -220,7 +220,9 @@ func (a *account) missed(ctx context.Context) error {
 			if !m.SeenAt.Before(a.c.To) {
 				continue
 			}
-			a.nameless[m.Name]++
+			a.nameless = append(a.nameless, Disk{
+				Key: pool.Key(m.ImageID), OriginalName: m.Name, State: Lost, AliveSince: m.SeenAt.Add(-ClockSkew), DeletedAt: a.q.cfg.Clock(),
+			})
 			a.c.Missed++
 			a.c.Verdicts = append(a.c.Verdicts, Verdict{Verdict: VerdictMissed, Pool: pool.PoolRef.String(), Image: m.Name, At: m.SeenAt.UTC(), Reason: missedReason(m)})
 		}
@@ -228,50 +230,89 @@ func (a *account) missed(ctx context.Context) error {
 	return nil
 }
 
-// judge goes through the deletions: each required disk must be there.
+// judge goes through the deletions: each required disk must be there. Those
+// that began later choose first among the disks that no deletion explains,
+// because fewer of them can be theirs.
 func (a *account) judge(ctx context.Context) error {
 	a.c.Deletions = len(a.deletions)
-	for _, d := range a.deletions {
-		// A disk may have died outside of the period that its deletion is in.
-		if len(a.byDeletion[d.ID]) == 0 {
-			if err := a.fetch(ctx, d); err != nil {
-				return err
-			}
-		}
-		open := 0
-		for _, ref := range d.Disks {
-			if !ref.Required {
-				continue
-			}
-			open++
-			if slices.ContainsFunc(a.byDeletion[d.ID], func(k Disk) bool { return ref.Matches(k.Key.PoolRef(), k.OriginalName) || k.OriginalName == ref.Name }) {
-				continue
-			}
-			if a.nameless[ref.Name] > 0 {
-				a.nameless[ref.Name]-- // counted already, and nothing says that it is another
-				continue
-			}
-			v := Verdict{Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName, Image: ref.Name, At: d.FirstSign()}
-			where, err := a.q.reconciler.stillLive(ctx, d, ref)
-			switch {
-			case err != nil:
-				return err
-			case where != "":
-				v.Verdict, v.Pool, v.Reason = VerdictWaiting, where, "the cloud has not removed it yet"
-			default:
-				v.Verdict, v.Reason = VerdictMissed, "the "+string(d.Kind)+" destroyed it, and it is nowhere"
-				a.c.Missed++
-			}
-			a.c.Verdicts = append(a.c.Verdicts, v)
-		}
-		if open == 0 && len(a.byDeletion[d.ID]) == 0 {
-			a.c.Verdicts = append(a.c.Verdicts, Verdict{
-				Verdict: VerdictNothing, Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName,
-				At: d.FirstSign(), Reason: "no disk of it was seen in the pools",
-			})
+	for _, d := range slices.SortedFunc(maps.Values(a.deletions), func(x, y Deletion) int {
+		return cmp.Or(y.FirstSign().Compare(x.FirstSign()), cmp.Compare(x.ID, y.ID))
+	}) {
+		if err := a.judgeOne(ctx, d); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (a *account) judgeOne(ctx context.Context, d Deletion) error {
+	v := Verdict{Kind: d.Kind, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, ResourceName: d.ResourceName, At: d.FirstSign()}
+	ours, err := discarded(ctx, a.q.reconciler.cfg.Marks, &d)
+	if err != nil {
+		return err
+	}
+	if ours {
+		v.Verdict, v.Reason = VerdictNothing, "a restore made it, could not give it to the cloud, and had it deleted"
+		a.c.Verdicts = append(a.c.Verdicts, v)
+		return nil
+	}
+	var open []DiskRef
+	required := false
+	for _, ref := range d.Disks {
+		required = required || ref.Required
+		if ref.Required && !a.has(d, ref) {
+			open = append(open, ref)
+		}
+	}
+	if len(open) > 0 || len(a.byDeletion[d.ID]) == 0 {
+		// A disk may have died outside of the period that its deletion is in.
+		if err := a.fetch(ctx, d); err != nil {
+			return err
+		}
+	}
+	for _, ref := range open {
+		if a.has(d, ref) || a.take(&d, ref) {
+			continue
+		}
+		v := v
+		v.Image = ref.Name
+		where, err := a.q.reconciler.stillLive(ctx, d, ref)
+		switch {
+		case err != nil:
+			return err
+		case where != "":
+			v.Verdict, v.Pool, v.Reason = VerdictWaiting, where, "the cloud has not removed it yet"
+		default:
+			v.Verdict, v.Reason = VerdictMissed, "the "+string(d.Kind)+" destroyed it, and it is nowhere"
+			a.c.Missed++
+		}
+		a.c.Verdicts = append(a.c.Verdicts, v)
+	}
+	if !required && len(a.byDeletion[d.ID]) == 0 {
+		v.Verdict, v.Reason = VerdictNothing, "no disk of it was seen in the pools"
+		a.c.Verdicts = append(a.c.Verdicts, v)
+	}
+	return nil
+}
+
+// has reports whether the disk is there, lost or not, and explained by the
+// deletion.
+func (a *account) has(d Deletion, ref DiskRef) bool {
+	return slices.ContainsFunc(a.byDeletion[d.ID], func(k Disk) bool {
+		return ref.Matches(k.Key.PoolRef(), k.OriginalName) || k.OriginalName == ref.Name
+	})
+}
+
+// take takes a disk that no deletion explains and that may be the one, so that
+// it stands for no other: it is counted already, and nothing says that it is
+// another.
+func (a *account) take(d *Deletion, ref DiskRef) bool {
+	i := slices.IndexFunc(a.nameless, func(k Disk) bool { return d.mayHaveDestroyed(k, ref) })
+	if i < 0 {
+		return false
+	}
+	a.nameless = slices.Delete(a.nameless, i, i+1)
+	return true
 }
 
 // fetch finds the disks of the deletion whenever they died.

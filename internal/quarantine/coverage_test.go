@@ -150,3 +150,59 @@ func TestCoveragePeriodOfADeletion(t *testing.T) {
 		}
 	}
 }
+
+// A volume that a failed restore made and had deleted again is nobody's loss,
+// though the cloud tells of its deletion as of any other.
+func TestCoverageAfterARestoreWasTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	w.quarantined()
+	if res, err := w.give(quarantine.CloudOrder{Disk: w.disks()[0].ID, As: quarantine.AsServer, Network: "none"}); err == nil || len(res.Removed) != 2 {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	for id, want := range map[string]string{
+		"00000000-0000-4000-8000-000000000001": quarantine.VerdictNothing, // the first that the cloud made
+		"00000000-0000-4000-8000-000000000002": quarantine.VerdictMissed,  // what nobody knows
+	} {
+		del := w.cloud.volume(id)
+		del.StartedAt, del.EndedAt, del.Disks[0].Required = w.now(), w.now(), true
+		w.record(del)
+		if got := verdicts(w.cover()); got[id]+got["volume-"+id] != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
+		}
+	}
+	if c := w.cover(); c.Missed != 1 || c.Captured != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A disk that nothing explains stands in for one that a deletion destroyed only
+// where the deletion can have been its death: not where it died before.
+func TestCoverageOfADeathAtAnotherTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		pool  quarantine.PoolRef
+		began time.Duration // of the deletion, after the death
+		want  int           // missed
+	}{
+		"its own":                         {vms, -time.Second, 0},
+		"a death before":                  {vms, 10 * time.Minute, 1},
+		"a loss before":                   {unguarded, 10 * time.Minute, 1},
+		"a loss that the deletion caused": {unguarded, -time.Second, 0},
+	} {
+		w := newWorld(t)
+		w.image(c.pool, "s1_disk")
+		w.look()
+		w.jump(time.Hour)
+		w.gone(c.pool, "s1_disk")
+		w.look()
+		del := w.cloud.server("s1")
+		del.StartedAt, del.Disks[1].Required = w.now().Add(c.began), true
+		del.EndedAt = del.StartedAt.Add(2 * time.Second)
+		w.cloud.dead["s1"] = del // and no event, so that nobody has joined the two
+		w.jump(time.Hour)
+		if got := w.cover(); got.Deletions != 1 || got.Missed != c.want || got.Captured+got.Lost != 1 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -97,7 +97,10 @@ func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool
 // id and that nothing has explained yet, and reports whether there is one.
 func (r *Reconciler) explainLost(ctx context.Context, del Deletion, ref DiskRef, disks []Disk) (bool, error) {
 	for _, d := range disks {
-		if d.State != Lost || d.Key.ImageID == "" || d.Deletion != nil || !ref.Matches(d.Key.PoolRef(), d.OriginalName) {
+		if cloud := r.cloudOf(d.Key.PoolRef()); cloud != "" && cloud != del.Cloud {
+			continue
+		}
+		if d.State != Lost || d.Key.ImageID == "" || d.Deletion != nil || !del.mayHaveDestroyed(d, ref) {
 			continue
 		}
 		return true, r.withDisk(ctx, d.ID, func(d Disk) error {
@@ -110,6 +113,22 @@ func (r *Reconciler) explainLost(ctx context.Context, del Deletion, ref DiskRef,
 		})
 	}
 	return false, nil
+}
+
+// mayHaveDestroyed reports whether the disk, which nothing explains, may be the
+// one that the reference means, by its place, its name and the time of its
+// death, as Join sees it. Of an image that was missed only the time is known at
+// which that was noticed; its death was before, by less than a day where
+// somebody looks.
+func (d *Deletion) mayHaveDestroyed(k Disk, ref DiskRef) bool {
+	if !ref.Matches(k.Key.PoolRef(), k.OriginalName) || d.before(k.AliveSince) {
+		return false
+	}
+	if _, ok := d.gapTo(k.DeletedAt); ok || k.State != Lost {
+		return ok
+	}
+	noticed := k.DeletedAt.Sub(d.FirstSign())
+	return noticed >= -ClockSkew && noticed <= MaxGap
 }
 
 // stillLive names the pool where an image of the name is live, or "".
