@@ -226,7 +226,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	a.withDeletion(&d, del)
 	a.decide(&d, now)
 	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: map[string]string{
-		"name": d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
+		detailName: d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
 		detailRetainUntil: d.RetainUntil.Format(time.RFC3339), "capture": string(d.Capture), detailDeletion: d.DeletionID(),
 	}}
 	return a.ledger.move(ctx, d, Pending, entry, nil)

@@ -85,7 +85,7 @@ func (q *Inquirer) Coverage(ctx context.Context, cloud string, from, to time.Tim
 	if !from.Before(to) {
 		return c, invalidf("the period from %s to %s is empty", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
 	}
-	a := &account{q: q, c: &c, deletions: map[string]Deletion{}, byDeletion: map[string][]Disk{}}
+	a := &account{q: q, c: &c, deletions: map[string]Deletion{}, byDeletion: map[string][]Disk{}, earlier: &lives{ledger: q.reconciler.ledger, pools: q.poolsOf(cloud)}}
 	for _, step := range []func() error{
 		func() error { return a.collect(ctx, reader) },
 		func() error { return a.disks(ctx) },
@@ -127,6 +127,7 @@ type account struct {
 	// nameless are the disks that no deletion explains: each may be the one that
 	// a deletion requires.
 	nameless []Disk
+	earlier  *lives
 }
 
 // collect gathers the deletions of the period, from both sides.
@@ -272,6 +273,11 @@ func (a *account) judgeOne(ctx context.Context, d Deletion) error {
 	}
 	for _, ref := range open {
 		if a.has(d, ref) || a.take(&d, ref) {
+			continue
+		}
+		if was, err := a.earlier.endedBy(ctx, &d, ref); err != nil {
+			return err
+		} else if was {
 			continue
 		}
 		v := v

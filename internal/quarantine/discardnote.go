@@ -29,6 +29,13 @@ func discardedImage(key Key) string { return "discarded-image/" + key.DiskID() }
 // covers reports whether a removal at that time was this service's own. A
 // resource that could not be removed, or was removed later, was somebody's.
 func (n discardNote) covers(at time.Time) bool {
+	return n.endedAfter(at) && !at.Before(n.From.Add(-ClockSkew))
+}
+
+// endedAfter reports whether there was such a removal, and whether it may have
+// gone on at that time or later. What was seen alive after it was removed by
+// somebody else.
+func (n discardNote) endedAfter(at time.Time) bool {
 	if n.From.IsZero() {
 		return false
 	}
@@ -36,7 +43,7 @@ func (n discardNote) covers(at time.Time) bool {
 	if until.IsZero() {
 		until = n.From.Add(leftoverAge)
 	}
-	return !at.Before(n.From.Add(-ClockSkew)) && !at.After(until.Add(ClockSkew))
+	return !at.After(until.Add(ClockSkew))
 }
 
 // noted performs a removal with a note of it, which is there before anything

@@ -24,7 +24,14 @@ type history struct {
 	earlyBy  string
 	// deletion is the id of the Deletion it was joined with last.
 	deletion string
+	// lives are those that ended in quarantine, in order. A disk that was given
+	// back and deleted again has several.
+	lives []life
 }
+
+// life is one life of a disk: the name that it bore at its end, and the id of
+// the Deletion that ended it, empty while nothing explains it.
+type life struct{ name, deletion string }
 
 // history reads the log. One that cannot be read, or whose chain does not
 // hold, promises nothing: then only what lengthens is taken from elsewhere.
@@ -50,12 +57,16 @@ func replay(entries []Entry) history {
 		switch e.Act {
 		case "adopt":
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
+			h.lives = append(h.lives, life{e.Detail[detailName], h.deletion})
 		case "seal":
 			h.sealed = true
 		case "unseal":
 			h.sealed = false
 		case "join":
 			h.deletion = e.Detail[detailDeletion]
+			if n := len(h.lives); n > 0 {
+				h.lives[n-1].deletion = h.deletion
+			}
 		case "hold":
 			h.holds = append(h.holds, Hold{CaseID: e.Detail["case"], Reason: e.Reason, By: e.Actor, PlacedAt: e.At.UTC().Truncate(time.Second)})
 			h.expiring = false
@@ -80,6 +91,7 @@ const (
 	detailRetainUntil = "retain_until"
 	detailDeletion    = "deletion"
 	detailEarlyBy     = "early_by"
+	detailName        = "name"
 )
 
 // keep lets the disk have what it was promised: the later date, and every hold

@@ -13,6 +13,7 @@ import (
 // is waited for (a compute host may be down; its disks die later).
 func (r *Reconciler) lostDisks(ctx context.Context, w *run, dry bool) error {
 	before := r.ledger.clock().Add(-r.cfg.LostAfter)
+	earlier := &lives{ledger: r.ledger, pools: r.clusters.Pools()}
 	for stay := 0; ; {
 		page, err := r.deletions.OpenDeletions(ctx, before, lostPage, stay)
 		if err != nil {
@@ -22,7 +23,7 @@ func (r *Reconciler) lostDisks(ctx context.Context, w *run, dry bool) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			closed, err := r.account(ctx, w, del, dry)
+			closed, err := r.account(ctx, w, earlier, del, dry)
 			if err != nil {
 				w.add(ReportItem{Act: "lost?", Name: del.ResourceID, Error: err.Error()})
 			}
@@ -45,7 +46,7 @@ const lostPage = 500
 
 // account looks for each required disk of the Deletion and reports whether all
 // are accounted for.
-func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool) (bool, error) {
+func (r *Reconciler) account(ctx context.Context, w *run, earlier *lives, del Deletion, dry bool) (bool, error) {
 	if ours, err := discarded(ctx, r.cfg.Marks, &del); err != nil || ours {
 		return ours, err
 	}
@@ -80,6 +81,11 @@ func (r *Reconciler) account(ctx context.Context, w *run, del Deletion, dry bool
 		}
 		if where != "" {
 			all = false
+			continue
+		}
+		if was, err := earlier.endedBy(ctx, &del, ref); err != nil {
+			return false, err
+		} else if was {
 			continue
 		}
 		w.add(ReportItem{Disk: lostID(del.ID, ref.Name), Name: ref.Name, Act: "lost", Reason: "the " + string(del.Kind) + " of " + del.ResourceID + " destroyed it, and it is nowhere"})

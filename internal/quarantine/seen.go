@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,10 @@ import (
 
 // missedImages compares the live images of each pool with those that were live
 // when they were looked at last. One that is gone, that Ceph has under no name
-// and not in the trash, and that this service never had, was removed behind its
-// back: the guard was off, or somebody held a key that could get round it. It
-// is recorded as lost, with the image's id and name.
+// and not in the trash, and that this service has not in its care, was removed
+// behind its back: the guard was off, or somebody held a key that could get round
+// it. It is recorded as lost, with the image's id and name. So is a disk that was
+// given back, and destroyed later: it was seen when it was given back.
 //
 // Nothing is concluded from absence alone: the listing must be whole, and Ceph
 // is asked for each missing id.
@@ -113,9 +115,9 @@ func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImag
 	ref := pool.PoolRef
 	// Read before the listing: an image that comes between the two is live, and
 	// one that goes is missed by the next look.
-	seen, err := r.cfg.Seen.SeenImages(ctx, ref)
+	seen, err := r.everSeen(ctx, ref)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("read what was seen in %s: %w", ref, err)
+		return nil, nil, nil, err
 	}
 	if live, err = r.images.LiveImages(ctx, ref, ""); err != nil {
 		return nil, nil, nil, fmt.Errorf("list the images of %s: %w", ref, err)
@@ -128,33 +130,67 @@ func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImag
 		if ids[s.ImageID] {
 			continue
 		}
-		key := ref.Key(s.ImageID)
-		_, err := r.ledger.disks.Disk(ctx, key.DiskID())
-		switch {
-		case err == nil: // in quarantine, or its end is known
-			forget = append(forget, s.ImageID)
-			continue
-		case !errors.Is(err, ErrNotFound):
-			return nil, nil, nil, fmt.Errorf("look for %s in the catalog: %w", key, err)
-		}
-		there, err := r.images.HasImage(ctx, key)
-		switch {
-		case err != nil:
-			return nil, nil, nil, fmt.Errorf("look for the image of %s: %w", key, err)
-		case there:
-			continue
-		}
-		note, err := noteOf(ctx, r.cfg.Marks, discardedImage(key))
+		known, there, err := r.whereabouts(ctx, ref.Key(s.ImageID), s.SeenAt)
 		switch {
 		case err != nil:
 			return nil, nil, nil, err
-		case !note.From.IsZero(): // a restore made it and took it back; Ceph gives no id twice
+		case known:
 			forget = append(forget, s.ImageID)
-		default:
+		case !there:
 			missing = append(missing, s)
 		}
 	}
 	return missing, forget, live, nil
+}
+
+// everSeen is what was live in the pool at the last look, and what was given
+// back: each image once, as it was seen last.
+func (r *Reconciler) everSeen(ctx context.Context, ref PoolRef) ([]SeenImage, error) {
+	seen, err := r.cfg.Seen.SeenImages(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("read what was seen in %s: %w", ref, err)
+	}
+	restored, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Restored}})
+	if err != nil {
+		return nil, fmt.Errorf("read what was given back to %s: %w", ref, err)
+	}
+	at := make(map[string]int, len(seen))
+	for i, s := range seen {
+		at[s.ImageID] = i
+	}
+	for _, d := range restored {
+		s := SeenImage{ImageID: d.Key.ImageID, Name: cmp.Or(d.RestoredTo, d.OriginalName), SeenAt: firstKnown(d.RestoredAt, d.QuarantinedAt, d.DeletedAt)}
+		i, known := at[s.ImageID]
+		switch {
+		case !known:
+			seen = append(seen, s)
+		case s.SeenAt.After(seen[i].SeenAt):
+			seen[i] = s
+		}
+	}
+	return seen, nil
+}
+
+// whereabouts reports whether it is known what became of an image that is not
+// live, and else whether Ceph has it still. It is known of an image that is in
+// quarantine, or was and was purged, that is recorded as lost, or that a restore
+// has made and taken back.
+func (r *Reconciler) whereabouts(ctx context.Context, key Key, seenAt time.Time) (known, there bool, err error) {
+	d, err := r.ledger.disks.Disk(ctx, key.DiskID())
+	switch {
+	case err == nil && d.State != Restored:
+		return true, false, nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return false, false, fmt.Errorf("look for %s in the catalog: %w", key, err)
+	}
+	if there, err = r.images.HasImage(ctx, key); err != nil {
+		return false, false, fmt.Errorf("look for the image of %s: %w", key, err)
+	}
+	if there {
+		return false, true, nil
+	}
+	note, err := noteOf(ctx, r.cfg.Marks, discardedImage(key))
+	return err == nil && note.endedAfter(seenAt), false, err
 }
 
 // recordMissed records the image as lost, under its own key, joined with the
@@ -165,12 +201,22 @@ func (r *Reconciler) recordMissed(ctx context.Context, key Key, m SeenImage, now
 		return err
 	}
 	defer unlock()
-	if _, err := r.ledger.disks.Disk(ctx, key.DiskID()); !errors.Is(err, ErrNotFound) {
-		return err // it came meanwhile
+	old, err := r.ledger.disks.Disk(ctx, key.DiskID())
+	switch {
+	case errors.Is(err, ErrNotFound):
+		old = Disk{SizeBytes: -1}
+	case err != nil:
+		return err
+	case old.State != Restored:
+		return nil // it came meanwhile
 	}
 	d := Disk{
-		ID: key.DiskID(), Key: key, OriginalName: m.Name, Capture: CaptureNone, UsedBytes: -1, SizeBytes: -1,
-		DeletedAt: now.Truncate(time.Second),
+		ID: key.DiskID(), Key: key, OriginalName: m.Name, Capture: CaptureNone, UsedBytes: -1, SizeBytes: old.SizeBytes,
+		DeletedAt: now.Truncate(time.Second), State: old.State, Version: old.Version,
+		// Given back and destroyed: the life that ends now is another than the
+		// one whose end its Deletion was. What was promised is not forgotten, as
+		// when it is adopted again.
+		AliveSince: old.RestoredAt, RestoredAt: old.RestoredAt, RestoredTo: old.RestoredTo, RetainUntil: old.RetainUntil, Holds: old.Holds,
 	}
 	if err := r.dateMissed(ctx, &d, m.SeenAt, now); err != nil {
 		return err
@@ -204,7 +250,7 @@ func (r *Reconciler) dateMissed(ctx context.Context, d *Disk, seen, now time.Tim
 	}
 	slices.SortFunc(dels, func(a, b Deletion) int { return a.FirstSign().Compare(b.FirstSign()) })
 	for _, del := range dels {
-		if at := del.FirstSign(); at.After(seen.Add(-ClockSkew)) && at.Before(now.Add(ClockSkew)) {
+		if at := del.FirstSign(); !del.before(d.AliveSince) && at.After(seen.Add(-ClockSkew)) && at.Before(now.Add(ClockSkew)) {
 			d.DeletedAt = at.UTC().Truncate(time.Second).Add(time.Second)
 		}
 	}

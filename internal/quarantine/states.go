@@ -40,7 +40,7 @@ func States() []State {
 //	                  restoring → restored → pending   (deleted again)
 //	purging → expiring: Ceph refused, and the disk was sealed again
 //	pending, purging → restored, restoring: somebody took the image out of the trash
-//	any state that has the image → lost; lost → pending (found after all)
+//	any state that has the image, and restored → lost; lost → pending (found after all)
 var legalMoves = map[State][]State{
 	"":          {Pending, Quarantined, Expiring, Restored, Lost}, // all but Pending and Lost: read from the image's record
 	Pending:     {Quarantined, Restored, Lost},
@@ -48,7 +48,7 @@ var legalMoves = map[State][]State{
 	Expiring:    {Quarantined, Purging, Restoring, Lost},
 	Purging:     {Purged, Expiring, Restoring},
 	Restoring:   {Quarantined, Restored, Lost},
-	Restored:    {Pending},
+	Restored:    {Pending, Lost},
 	Lost:        {Pending},
 }
 
