@@ -87,80 +87,42 @@ func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
 
 // onePool reconciles one pool.
 func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) error {
-	ref := pool.PoolRef
-	entries, err := r.trash.ListTrash(ctx, ref)
-	if err != nil {
-		return fmt.Errorf("list the trash of %s: %w", ref, err)
-	}
-	rows, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Pending, Quarantined, Expiring, Purging, Restoring, Restored}})
-	if err != nil {
-		return fmt.Errorf("read the catalog of %s: %w", ref, err)
-	}
-	known := make(map[string]*Disk, len(rows))
-	for i := range rows {
-		known[rows[i].Key.ImageID] = &rows[i]
-	}
-	inTrash := make(map[string]bool, len(entries))
-	var adopt []TrashEntry
-	for _, e := range entries {
-		inTrash[e.Key.ImageID] = true
-		if e.Name == CanaryName {
-			continue
-		}
-		d := known[e.Key.ImageID]
-		if d == nil || d.State == Pending || d.State == Restored || d.State != Restoring && d.State != Purging && secondLife(d, e) {
-			adopt = append(adopt, e)
-		}
-	}
-	live, err := r.images.LiveImages(ctx, ref, ReservedPrefix)
-	if err != nil {
-		return fmt.Errorf("list the reserved names of %s: %w", ref, err)
-	}
-	moving, err := r.images.LiveImages(ctx, ref, RestorePrefix)
-	if err != nil {
-		return fmt.Errorf("list the names of restores in %s: %w", ref, err)
-	}
-	for name, imageID := range moving { // of the disks themselves, not of their copies
-		if ownEntry(ref.Key(imageID), name) {
-			live[name] = imageID
-		}
-	}
-	var absent []Disk
-	for i := range rows {
-		d := rows[i]
-		switch {
-		case d.State == Purging || d.State == Restored: // the collector's
-		case d.State == Restoring:
-			absent = append(absent, d)
-		case !inTrash[d.Key.ImageID]:
-			absent = append(absent, d)
-		}
-	}
-	// Under a reserved name, and not in the catalog: it was lost while the
-	// image was out. Back into the trash; it is adopted from its record.
-	for name, imageID := range live {
-		if name == CanaryName || known[imageID] != nil {
-			continue
-		}
-		it := ReportItem{Pool: ref.String(), Name: name, Act: "retrash", Reason: "left under its reserved name"}
-		if !dry {
-			if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil && !errors.Is(err, ErrNotFound) {
-				it.Error = err.Error()
-			} else {
-				now := r.ledger.clock()
-				adopt = append(adopt, TrashEntry{Key: ref.Key(imageID), Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect)})
-			}
-		}
-		w.add(it)
-	}
-	err = inParallel(ctx, r.cfg.Workers, len(adopt), func(i int) { r.adoptOne(ctx, w, adopt[i], known[adopt[i].Key.ImageID], dry) })
+	l, err := r.list(ctx, pool.PoolRef)
 	if err != nil {
 		return err
 	}
-	return inParallel(ctx, r.cfg.Workers, len(absent), func(i int) { r.absent(ctx, w, pool, absent[i], dry) })
+	c := classify(l)
+	for _, name := range c.stranded {
+		if e, moved := r.retrash(ctx, w, pool, name, l.live[name], dry); moved {
+			c.adopt = append(c.adopt, adoption{entry: e})
+		}
+	}
+	err = inParallel(ctx, r.cfg.Workers, len(c.adopt), func(i int) { r.adoptOne(ctx, w, c.adopt[i], dry) })
+	if err != nil {
+		return err
+	}
+	return inParallel(ctx, r.cfg.Workers, len(c.absent), func(i int) { r.absent(ctx, w, pool, c.absent[i], dry) })
 }
 
-func (r *Reconciler) adoptOne(ctx context.Context, w *run, e TrashEntry, known *Disk, dry bool) {
+// retrash moves an image that is live under a reserved name, and that the
+// catalog does not know, back into the trash: it was lost while the image was
+// out. The entry is then adopted from its record.
+func (r *Reconciler) retrash(ctx context.Context, w *run, pool Pool, name, imageID string, dry bool) (e TrashEntry, moved bool) {
+	it := ReportItem{Pool: pool.PoolRef.String(), Name: name, Act: "retrash", Reason: "left under its reserved name"}
+	defer func() { w.add(it) }()
+	if dry {
+		return e, false
+	}
+	if err := r.trash.MoveToTrash(ctx, pool.PoolRef, name, pool.Protect); err != nil && !errors.Is(err, ErrNotFound) {
+		it.Error = err.Error()
+		return e, false
+	}
+	now := r.ledger.clock()
+	return TrashEntry{Key: pool.Key(imageID), Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect)}, true
+}
+
+func (r *Reconciler) adoptOne(ctx context.Context, w *run, a adoption, dry bool) {
+	e, known := a.entry, a.known
 	it := ReportItem{Disk: e.Key.DiskID(), Pool: e.Key.PoolRef().String(), Name: e.Name, Act: "adopt", Reason: "in the trash and not in the catalog"}
 	switch {
 	case known == nil:
