@@ -179,7 +179,7 @@ func ofDeletion(o CloudOrder, disks []Disk) ([]Disk, error) {
 	case chosen == nil && len(acts) > 0:
 		var text []string
 		for id, act := range acts {
-			text = append(text, fmt.Sprintf("%s  %s at %s", id, act.Kind, act.ActedAt().UTC().Format(time.RFC3339)))
+			text = append(text, fmt.Sprintf("%s  %s at %s", id, act.Kind, act.FirstSign().UTC().Format(time.RFC3339)))
 		}
 		slices.Sort(text)
 		if o.Deletion != "" {

@@ -159,7 +159,7 @@ func (q *Inquirer) withSighting(ctx context.Context, d Deletion) (Deletion, erro
 	if err != nil {
 		return d, fmt.Errorf("look for the last sighting of %s %s: %w", d.ResourceKind, d.ResourceID, err)
 	}
-	return q.fill(ctx, d, s, d.ActedAt())
+	return q.fill(ctx, d, s, d.FirstSign())
 }
 
 // fill fills in the Deletion of a resource that died at that time or before from
@@ -185,7 +185,7 @@ const fresh = 15 * time.Minute
 // changed since the act: an address that a server got days after its rebuild was
 // not the old disk's. A name stays, because it only says which server is meant.
 func timely(act, told Deletion, at time.Time) Deletion {
-	if !act.livesOn() || at.Sub(act.ActedAt()) <= fresh {
+	if !act.livesOn() || at.Sub(act.FirstSign()) <= fresh {
 		return told
 	}
 	told.Flavor, told.Host, told.AvailabilityZone, told.KeyPair = "", "", "", ""
@@ -206,7 +206,7 @@ func (q *Inquirer) diedWith(ctx context.Context, seen Deletion, death time.Time)
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("look for the deletion of the server %s of volume %s: %w", seen.ServerID, seen.ResourceID, err)
-	case end.ActedAt().After(death.Add(ClockSkew)):
+	case end.FirstSign().After(death.Add(ClockSkew)):
 		return "", nil
 	case len(end.Volumes) > 0 && !slices.ContainsFunc(end.Volumes, func(v VolumeRef) bool { return v.ID == seen.ResourceID }):
 		return "", nil
@@ -229,7 +229,7 @@ func (q *Inquirer) stillRequired(ctx context.Context, s Sighting) (Deletion, err
 			return d, fmt.Errorf("find the deletions of %q: %w", ref.Name, err)
 		}
 		d.Disks[i].Required = !slices.ContainsFunc(dels, func(o Deletion) bool {
-			return o.ID != d.ID && o.ActedAt().After(s.SeenAt.Add(-ClockSkew))
+			return o.ID != d.ID && o.FirstSign().After(s.SeenAt.Add(-ClockSkew))
 		})
 	}
 	return d, nil

@@ -237,7 +237,7 @@ func (v *visit) vanished(ctx context.Context) error {
 		switch {
 		case err == nil:
 			// An event told; the sighting adds what it left out.
-			if d, err = v.q.fill(ctx, report, s, report.ActedAt()); err != nil {
+			if d, err = v.q.fill(ctx, report, s, report.FirstSign()); err != nil {
 				return err
 			}
 		case !errors.Is(err, ErrNotFound):
@@ -387,10 +387,10 @@ func (v *visit) orphans(ctx context.Context) error {
 		o := Orphan{Pool: pool.String(), Name: name, ResourceKind: d.ResourceKind, ResourceID: d.ResourceID, Reason: "the cloud has no such " + string(d.ResourceKind)}
 		del, err := v.q.deletions.Deletion(ctx, d.ID)
 		switch {
-		case err == nil && v.began.Sub(del.ActedAt()) < overlap:
+		case err == nil && v.began.Sub(del.FirstSign()) < overlap:
 			continue // its deletion is under way
 		case err == nil:
-			o.Reason = "its " + string(d.ResourceKind) + " was deleted at " + del.ActedAt().UTC().Format(time.RFC3339)
+			o.Reason = "its " + string(d.ResourceKind) + " was deleted at " + del.FirstSign().UTC().Format(time.RFC3339)
 		case !errors.Is(err, ErrNotFound):
 			return fmt.Errorf("look for deletion %s: %w", d.ID, err)
 		}

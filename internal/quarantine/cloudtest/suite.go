@@ -280,7 +280,7 @@ func bootServerFails(e *env) {
 func endedContext(e *env) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
-	_, err := e.Cloud.BootServer(ctx, quarantine.ServerOrder{Name: "restored", Root: "x", Defanged: true})
+	_, err := e.Cloud.BootServer(ctx, quarantine.ServerOrder{Name: "restored", Root: "00000000-0000-4000-8000-000000000001", Defanged: true})
 	e.is(err, quarantine.ErrUnavailable)
 	_, err = e.Cloud.UploadImage(ctx, quarantine.ImageOrder{Name: "restored", SizeBytes: Size}, func(quarantine.Writer) error { return ctx.Err() })
 	e.is(err, quarantine.ErrUnavailable)
