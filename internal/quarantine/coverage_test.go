@@ -155,24 +155,31 @@ func TestCoveragePeriodOfADeletion(t *testing.T) {
 // though the cloud tells of its deletion as of any other.
 func TestCoverageAfterARestoreWasTakenBack(t *testing.T) {
 	t.Parallel()
-	w := newCloudWorld(t)
-	w.quarantined()
-	if res, err := w.give(quarantine.CloudOrder{Disk: w.disks()[0].ID, As: quarantine.AsServer, Network: "none"}); err == nil || len(res.Removed) != 2 {
-		t.Fatalf("%v, %+v", err, res)
-	}
-	for id, want := range map[string]string{
-		"00000000-0000-4000-8000-000000000001": quarantine.VerdictNothing, // the first that the cloud made
-		"00000000-0000-4000-8000-000000000002": quarantine.VerdictMissed,  // what nobody knows
+	const made, other = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+	for name, c := range map[string]struct {
+		id          string
+		first, last time.Duration // of the volume's end, after the restore's
+		want        string
+	}{
+		"the restore's":                   {made, 0, 0, quarantine.VerdictNothing},
+		"what nobody knows":               {other, 0, 0, quarantine.VerdictMissed},
+		"at some time, about the restore": {made, -10 * time.Minute, 10 * time.Minute, quarantine.VerdictNothing},
+		"by somebody, before the restore": {made, -10 * time.Minute, -5 * time.Minute, quarantine.VerdictMissed},
+		"by somebody, after the restore":  {made, 5 * time.Minute, 10 * time.Minute, quarantine.VerdictMissed},
 	} {
-		del := w.cloud.volume(id)
-		del.StartedAt, del.EndedAt, del.Disks[0].Required = w.now(), w.now(), true
-		w.record(del)
-		if got := verdicts(w.cover()); got[id]+got["volume-"+id] != want {
-			t.Errorf("%s: %q, want %q", id, got, want)
+		w := newCloudWorld(t)
+		w.quarantined()
+		if res, err := w.give(quarantine.CloudOrder{Disk: w.disks()[0].ID, As: quarantine.AsServer, Network: "none"}); err == nil || len(res.Removed) != 2 {
+			t.Fatalf("%v, %+v", err, res)
 		}
-	}
-	if c := w.cover(); c.Missed != 1 || c.Captured != 1 {
-		t.Errorf("%+v", c)
+		del := w.cloud.volume(c.id)
+		del.StartedAt, del.EndedAt, del.Disks[0].Required = w.now().Add(c.first), w.now().Add(c.last), true
+		w.record(del)
+		w.jump(time.Hour)
+		got := w.cover()
+		if v := verdicts(got); v[c.id]+v["volume-"+c.id] != c.want || got.Captured != 1 {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
 

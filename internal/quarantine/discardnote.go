@@ -26,10 +26,10 @@ func discardedMark(cloud string, kind ResourceKind, id string) string {
 // discardedImage names the note of an image.
 func discardedImage(key Key) string { return "discarded-image/" + key.DiskID() }
 
-// covers reports whether a removal at that time was this service's own. A
-// resource that could not be removed, or was removed later, was somebody's.
-func (n discardNote) covers(at time.Time) bool {
-	return n.endedAfter(at) && !at.Before(n.From.Add(-ClockSkew))
+// covers reports whether a removal between these times was this service's own.
+// A resource that could not be removed, or was removed later, was somebody's.
+func (n discardNote) covers(first, last time.Time) bool {
+	return n.endedAfter(first) && !last.Before(n.From.Add(-ClockSkew))
 }
 
 // endedAfter reports whether there was such a removal, and whether it may have
@@ -98,5 +98,5 @@ func noteOf(ctx context.Context, marks Marks, name string) (discardNote, error) 
 // made and deleted.
 func discarded(ctx context.Context, marks Marks, del *Deletion) (bool, error) {
 	n, err := noteOf(ctx, marks, discardedMark(del.Cloud, del.ResourceKind, del.ResourceID))
-	return err == nil && n.covers(del.FirstSign()), err
+	return err == nil && n.covers(del.FirstSign(), del.LastSign()), err
 }

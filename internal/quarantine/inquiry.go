@@ -214,8 +214,8 @@ func (v *visit) markDead(ctx context.Context, d Deletion) error {
 
 // vanished goes through what was seen once and is not in the listing any more,
 // nor among the dead that the cloud told of: volumes and images, whose deletion
-// Cinder and Glance forget. It is learnt, with the time of the last sighting as
-// the earliest it can have happened, and nothing is seized on its word: a
+// Cinder and Glance forget. It is learnt, as having happened between the last
+// sighting and now, and nothing is seized on its word: a
 // listing leaves things out for other reasons too (a role that was taken away).
 func (v *visit) vanished(ctx context.Context) error {
 	gone, err := v.q.cfg.Inventory.Vanished(ctx, v.cloud.Name(), v.began, 0)
@@ -250,7 +250,7 @@ func (v *visit) vanished(ctx context.Context) error {
 			}
 			continue
 		default:
-			d.StartedAt = s.SeenAt
+			d.StartedAt, d.EndedAt = s.SeenAt, v.began // it was between these
 			v.w.add(ReportItem{Name: d.ResourceID, Act: "learn", Reason: "this " + string(d.ResourceKind) + " is gone from the cloud, and no event told; it was seen last at " + s.SeenAt.UTC().Format(time.RFC3339)})
 		}
 		if v.dry {
