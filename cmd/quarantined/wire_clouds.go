@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"quarantine/internal/openstack"
@@ -30,6 +31,11 @@ func (d *daemon) newAPI(cloud string, c *apiConfig) (*openstack.API, error) {
 	cfg := openstack.APIConfig{
 		Cloud: cloud, CloudsFile: c.CloudsYAML, Entry: c.Entry, Region: c.Region, Interface: c.Interface, CAFile: c.CACert,
 		Timeout: c.Timeout.Duration, Wait: c.Wait.Duration, VolumePools: map[string]quarantine.PoolRef{}, Version: version, Clock: d.clock,
+	}
+	for _, p := range d.registry.Pools() {
+		if !slices.Contains(cfg.Clusters, p.FSID) {
+			cfg.Clusters = append(cfg.Clusters, p.FSID)
+		}
 	}
 	for name, pool := range c.VolumePools {
 		p, err := quarantine.FindPool(d.registry, pool)

@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -67,6 +68,10 @@ type APIConfig struct {
 	// ImagePool is where Glance has its images. Where it is empty, the
 	// location of an image tells it, if the site shows locations.
 	ImagePool quarantine.PoolRef
+	// Clusters are the fsids of the Ceph clusters in the service's care. What is
+	// in another one is none of its disks, whatever its pools are called. Empty:
+	// every cluster is in its care.
+	Clusters []string
 
 	// Version is this service's version, for the User-Agent.
 	Version string
@@ -154,6 +159,11 @@ func NewAPI(cfg APIConfig) (*API, error) {
 
 // Name is the configured name of the cloud.
 func (a *API) Name() string { return a.cfg.Cloud }
+
+// caresFor reports whether the Ceph cluster is in the service's care.
+func (a *API) caresFor(fsid string) bool {
+	return len(a.cfg.Clusters) == 0 || slices.Contains(a.cfg.Clusters, fsid)
+}
 
 func orDefault[T comparable](v, d T) T {
 	var zero T

@@ -22,8 +22,9 @@ type Facts struct {
 	Services []ServiceFact `json:"services"`
 	// Volumes are Cinder's pools, and where they are in Ceph.
 	Volumes []PoolFact `json:"volumes"`
-	// Images is Glance's pool; nil if neither the configuration nor an image's
-	// location tells it.
+	// Images is Glance's pool, also one that is not in the service's care; nil if
+	// neither the configuration nor an image's location tells it, or Glance is
+	// not on RBD.
 	Images *quarantine.PoolRef `json:"images,omitempty"`
 	// Names tells whether Keystone names other users and projects.
 	Names bool `json:"names"`
@@ -91,11 +92,11 @@ func (a *API) Facts(ctx context.Context) (Facts, error) {
 		}
 		f.Volumes = append(f.Volumes, fact)
 	}
-	images, err := a.ImagePool(ctx)
+	images, err := a.findImagePool(ctx)
 	switch {
 	case err == nil:
 		f.Images = &images
-	case !errors.Is(err, quarantine.ErrInvalid):
+	case !errors.Is(err, quarantine.ErrInvalid) && !errors.Is(err, quarantine.ErrNotFound):
 		return f, err
 	}
 	var users struct{}

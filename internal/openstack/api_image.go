@@ -14,21 +14,21 @@ import (
 // apiImage is an image as Glance's API shows it. Of a deleted one it shows
 // nothing: 404, and no listing has it (measured with Glance 25).
 type apiImage struct {
-	ID        text            `json:"id"`
-	Name      text            `json:"name"`
-	Status    text            `json:"status"`
-	Owner     text            `json:"owner"`
-	Size      int64           `json:"size"`
-	Created   text            `json:"created_at"`
-	Tags      lenient[[]text] `json:"tags"`
-	DirectURL text            `json:"direct_url"`
-	HashAlgo  text            `json:"os_hash_algo"`
-	Hash      text            `json:"os_hash_value"`
-	Locations lenient[[]struct {
-		URL text `json:"url"`
-	}] `json:"locations"`
+	ID       text
+	Name     text
+	Status   text
+	Owner    text
+	Size     int64 // bytes; 0 where it is not told
+	Created  text
+	Tags     lenient[[]text]
+	HashAlgo text
+	Hash     text
+	// Locations are the addresses of its data, as far as the site shows them:
+	// direct_url (show_image_direct_url), then locations
+	// (show_multiple_locations).
+	Locations []string
 	// Properties are what Glance shows beside its own attributes.
-	Properties dictionary `json:"-"`
+	Properties dictionary
 }
 
 // imageAttributes are Glance's own; everything else in an image is a property.
@@ -38,24 +38,55 @@ var imageAttributes = []string{
 	"visibility", "protected", "min_ram", "min_disk", "self", "file", "schema", "stores",
 }
 
-// UnmarshalJSON sorts the properties from the attributes.
+// UnmarshalJSON sorts the properties from the attributes, and never fails on
+// valid JSON: whoever may make an image chooses the keys and values of its
+// properties, and none of them may stand for an attribute or end a listing.
+// Glance itself refuses a property that is called like an attribute.
 func (v *apiImage) UnmarshalJSON(data []byte) error {
-	type attributes apiImage
-	if err := json.Unmarshal(data, (*attributes)(v)); err != nil {
+	var m members
+	if err := json.Unmarshal(data, &m); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, &v.Properties); err != nil {
-		return err
-	}
-	for _, name := range imageAttributes {
-		delete(v.Properties, name)
-	}
-	for name, value := range v.Properties {
-		if value == "" {
-			delete(v.Properties, name) // null, or no text
+	*v = apiImage{}
+	m.read("id", &v.ID)
+	m.read("name", &v.Name)
+	m.read("status", &v.Status)
+	m.read("owner", &v.Owner)
+	m.read("size", &v.Size)
+	m.read("created_at", &v.Created)
+	m.read("tags", &v.Tags)
+	m.read("os_hash_algo", &v.HashAlgo)
+	m.read("os_hash_value", &v.Hash)
+	v.Locations = locations(m)
+	for name, raw := range m {
+		var value text
+		if slices.Contains(imageAttributes, name) || json.Unmarshal(raw, &value) != nil || value == "" { // null, or no text
+			continue
 		}
+		v.Properties.set(name, string(value))
 	}
 	return nil
+}
+
+// locations returns the addresses that an image has, each once.
+func locations(m members) []string {
+	var direct text
+	m.read("direct_url", &direct)
+	var several []members
+	m.read("locations", &several)
+	urls := []text{direct}
+	for _, location := range several {
+		var u text
+		location.read("url", &u)
+		urls = append(urls, u)
+	}
+	var found []string
+	for _, u := range stringsOf(urls) {
+		if !slices.Contains(found, u) {
+			found = append(found, u)
+		}
+	}
+	return found
 }
 
 func (v apiImage) ident() string { return uuid(v.ID) }
@@ -64,12 +95,8 @@ func (v apiImage) ident() string { return uuid(v.ID) }
 // them: rbd://<fsid>/<pool>/<image>/<snapshot>.
 func (v apiImage) places() []rbdPlace {
 	var found []rbdPlace
-	urls := []text{v.DirectURL}
-	for _, l := range v.Locations.value {
-		urls = append(urls, l.URL)
-	}
-	for _, u := range urls {
-		if p, ok := parseRBD(string(u)); ok && !slices.Contains(found, p) {
+	for _, location := range v.Locations {
+		if p, ok := parseRBD(location); ok {
 			found = append(found, p)
 		}
 	}
@@ -103,7 +130,7 @@ func (v apiImage) deletion(ctx context.Context, s *session) (quarantine.Deletion
 	d.Tags, d.CreatedAt = stringsOf(v.Tags.value), utc(v.Created)
 	d.ServerID = uuid(text(v.Properties["instance_uuid"]))
 	for _, p := range v.places() {
-		if p.image != id { // it was made by location
+		if p.image != id && s.api.caresFor(p.fsid) { // it was made by location
 			d.Disks = append(d.Disks, quarantine.DiskRef{Pool: p.pool, Name: p.image, Role: roleImage})
 		}
 	}

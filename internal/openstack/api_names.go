@@ -78,11 +78,7 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 		return p, nil
 	}
 	p := quarantine.Principal{ID: string(id)}
-	var answer struct {
-		User, Project, Domain, Flavor lenient[named]
-		VolumeType                    lenient[named] `json:"volume_type"`
-		named
-	}
+	var answer members
 	err := s.get(ctx, service, path+string(id), nil, &answer)
 	switch {
 	case errors.Is(err, quarantine.ErrNotFound), errors.Is(err, quarantine.ErrInvalid):
@@ -93,10 +89,8 @@ func (s *session) named(ctx context.Context, kind, service, path string, id text
 	case err != nil:
 		return p, err
 	default:
-		for _, n := range []named{answer.User.value, answer.Project.value, answer.Domain.value, answer.Flavor.value, answer.VolumeType.value, answer.named} {
-			p.Name = orDefault(p.Name, string(n.Name))
-			p.Domain = orDefault(p.Domain, string(n.DomainID))
-		}
+		n := nameIn(kind, answer)
+		p.Name, p.Domain = string(n.name), string(n.domain)
 		if p.Domain != "" {
 			d, err := s.named(ctx, kindDomain, identity, "domains/", text(p.Domain))
 			if err != nil {
@@ -117,10 +111,23 @@ func plain(id string) bool {
 	})
 }
 
-// named is what is read of an answer.
-type named struct {
-	Name     text `json:"name"`
-	DomainID text `json:"domain_id"`
+// name is what is read of an answer.
+type name struct{ name, domain text }
+
+// nameIn reads the answer about a resource of that kind. An image is the
+// answer itself, of no domain; the others are in it under the kind's name.
+func nameIn(kind string, answer members) (n name) {
+	if kind == kindImage {
+		answer.read("name", &n.name)
+		return n
+	}
+	var resource members
+	answer.read(strings.ReplaceAll(kind, " ", "_"), &resource)
+	resource.read("name", &n.name)
+	if kind == kindUser || kind == kindProject {
+		resource.read("domain_id", &n.domain)
+	}
+	return n
 }
 
 // The kinds of names.

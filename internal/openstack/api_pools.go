@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"quarantine/internal/quarantine"
@@ -171,8 +172,19 @@ var errEnough = errors.New("enough was listed")
 
 // ImagePool implements quarantine.CloudWriter. If it is not configured, the
 // newest image tells it whose location is shown and whose name in the pool is
-// its id, as Glance's own are.
+// its id, as Glance's own are. ErrNotFound if all such images are in clusters
+// that are not in the service's care.
 func (a *API) ImagePool(ctx context.Context) (quarantine.PoolRef, error) {
+	pool, err := a.findImagePool(ctx)
+	if err == nil && a.cfg.ImagePool == (quarantine.PoolRef{}) && !a.caresFor(pool.FSID) {
+		return quarantine.PoolRef{}, fmt.Errorf("cloud %s: Glance's images are in another cluster, %s: %w", a.cfg.Cloud, pool, quarantine.ErrNotFound)
+	}
+	return pool, err
+}
+
+// findImagePool is ImagePool; it returns a pool of a cluster that is not in the
+// service's care where it finds no other.
+func (a *API) findImagePool(ctx context.Context) (quarantine.PoolRef, error) {
 	if a.cfg.ImagePool != (quarantine.PoolRef{}) {
 		return a.cfg.ImagePool, nil
 	}
@@ -184,16 +196,15 @@ func (a *API) ImagePool(ctx context.Context) (quarantine.PoolRef, error) {
 	n, elsewhere := 0, false
 	err = list(ctx, s, imageService, "images", "images", url.Values{"visibility": {"all"}}, func(v apiImage) error {
 		for _, p := range v.places() {
-			if p.image == v.ident() {
+			ours := a.caresFor(p.fsid)
+			if p.image == v.ident() && (ours || found == quarantine.PoolRef{}) {
 				found = quarantine.PoolRef{FSID: p.fsid, Pool: p.pool}
-				return errEnough
+				if ours {
+					return errEnough
+				}
 			}
 		}
-		for _, l := range append(v.Locations.value, struct {
-			URL text `json:"url"`
-		}{v.DirectURL}) {
-			elsewhere = elsewhere || l.URL != "" && !strings.HasPrefix(string(l.URL), "rbd://")
-		}
+		elsewhere = elsewhere || slices.ContainsFunc(v.Locations, func(l string) bool { return !strings.HasPrefix(l, "rbd://") })
 		if n++; n == maxImagesSeen {
 			return errEnough
 		}
@@ -201,7 +212,7 @@ func (a *API) ImagePool(ctx context.Context) (quarantine.PoolRef, error) {
 	})
 	switch {
 	case err != nil && !errors.Is(err, errEnough):
-		return found, err
+		return quarantine.PoolRef{}, err
 	case found != quarantine.PoolRef{}:
 		return found, nil
 	case elsewhere:

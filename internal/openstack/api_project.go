@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,10 +12,21 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-type apiProject struct {
-	ID     text `json:"id"`
-	Name   text `json:"name"`
-	Domain text `json:"domain_id"`
+// apiProject is a project as Keystone shows it, with whatever its domain's
+// administrators have noted of it beside.
+type apiProject struct{ ID, Name, Domain text }
+
+// UnmarshalJSON never fails on valid JSON.
+func (p *apiProject) UnmarshalJSON(data []byte) error {
+	var m members
+	if err := json.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	*p = apiProject{}
+	m.read("id", &p.ID)
+	m.read("name", &p.Name)
+	m.read("domain_id", &p.Domain)
+	return nil
 }
 
 func (p apiProject) ident() string { return string(p.ID) }

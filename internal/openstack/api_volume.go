@@ -14,7 +14,6 @@ type apiVolume struct {
 	ID          text       `json:"id"`
 	Name        text       `json:"name"`
 	Status      text       `json:"status"`
-	Size        int64      `json:"size"` // GiB
 	Project     text       `json:"os-vol-tenant-attr:tenant_id"`
 	User        text       `json:"user_id"`
 	Type        text       `json:"volume_type"`
