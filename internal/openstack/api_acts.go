@@ -74,7 +74,7 @@ func (s *session) acts(ctx context.Context, id string) ([]quarantine.Deletion, e
 		}
 		if d.Kind != quarantine.KindDelete {
 			d.ID = quarantine.DeletionID(d.Cloud, d.Kind, id, string(done.Request))
-			d.Disks = (&server{}).disks(act{kind: d.Kind}, id)
+			d.Disks = serverDisks(d.Kind, id, false)
 			d.EndedAt = utc(done.Updated)
 		}
 		d.RequestID, d.StartedAt = string(done.Request), utc(done.Start)

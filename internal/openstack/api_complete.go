@@ -122,7 +122,8 @@ func (s *session) aliveOrGone(ctx context.Context, d quarantine.Deletion) (quara
 		if err != nil || d.Kind != quarantine.KindDelete && d.Kind != quarantine.KindSoftDelete {
 			return known, err
 		}
-		return known, s.addDeleter(ctx, d, &known)
+		err = s.addDeleter(ctx, d, &known)
+		return known, err
 	case !errors.Is(err, quarantine.ErrNotFound):
 		return quarantine.Deletion{}, err
 	}

@@ -129,7 +129,7 @@ func serverDeath(cloud, id string) quarantine.Deletion {
 		ID:    quarantine.DeletionID(cloud, quarantine.KindDelete, id, ""),
 		Cloud: cloud, CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindDelete,
 		ResourceKind: quarantine.ResourceVM, ResourceID: id,
-		Disks: (&server{}).disks(act{kind: quarantine.KindDelete, phase: phaseUpdate}, id),
+		Disks: serverDisks(quarantine.KindDelete, id, false),
 	}
 }
 

@@ -43,7 +43,7 @@ func serverDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, 
 		Metadata: s.metadata, Tags: s.tags, Addresses: s.addresses,
 		CreatedAt: utc(s.createdAt),
 		RequestID: identifying(a.kind, request),
-		Disks:     s.disks(a, id),
+		Disks:     serverDisks(a.kind, id, s.requiresRoot(a)),
 	}
 	d.StartedAt, d.EndedAt = a.times(m)
 	// The image that a rebuild reports is the new one; the disk it destroys was
