@@ -215,13 +215,24 @@ func (s *session) findNetwork(ctx context.Context, wanted string) (string, error
 	return "", fmt.Errorf("cloud %s: network %q: %w: %d have that name; give the id", s.api.cfg.Cloud, wanted, quarantine.ErrInvalid, len(found))
 }
 
+// deleteServer deletes a server and waits until it is gone. A site may keep
+// deleted servers for a while (reclaim_instance_interval), and with them their
+// volumes: then the deletion is forced.
 func (s *session) deleteServer(ctx context.Context, id string) error {
 	err := s.call(ctx, compute, http.MethodDelete, "servers/"+id, nil, nil, nil)
 	if err != nil && !errors.Is(err, quarantine.ErrNotFound) {
 		return err
 	}
+	forced := false
 	return s.api.gone(ctx, func(ctx context.Context) (string, error) {
 		v, err := s.server(ctx, id)
+		if err == nil && v.softDeleted() && !forced {
+			err = s.call(ctx, compute, http.MethodPost, "servers/"+id+"/action", nil, map[string]any{"forceDelete": nil}, nil)
+			forced = err == nil
+			if errors.Is(err, quarantine.ErrBusy) {
+				err = nil // it is tried again
+			}
+		}
 		if v.State != "deleted" && v.Status == "ERROR" {
 			return "", err // it may have been in ERROR before the delete
 		}

@@ -70,11 +70,13 @@ type apiAddress struct {
 func (v apiServer) ident() string { return uuid(v.ID) }
 
 // unreachable reports whether the server's cell does not answer, so that
-// little more than the id is shown.
-func (v apiServer) unreachable() bool { return v.Status == "UNKNOWN" }
+// little more than the id is shown (since 2.69). The status alone does not
+// tell: Nova gives it to a server in a state that it does not know, too.
+func (v apiServer) unreachable() bool { return v.Status == "UNKNOWN" && v.Updated == "" }
 
-// softDeleted reports whether the server waits to be reclaimed.
-func (v apiServer) softDeleted() bool { return v.State == "soft-delete" }
+// softDeleted reports whether the server waits to be reclaimed. Not everybody
+// is shown its state.
+func (v apiServer) softDeleted() bool { return v.State == "soft-delete" || v.Status == "SOFT_DELETED" }
 
 // device is where a volume is attached.
 type device struct{ volume, server string }

@@ -394,6 +394,42 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
+// TestDiscardSoftDeleted proves that a server which the site would keep for a
+// while after its delete (reclaim_instance_interval) is deleted by force, once,
+// as soon as Nova lets; and that another one is not.
+func TestDiscardSoftDeleted(t *testing.T) {
+	t.Parallel()
+	for name, kept := range map[string]http.HandlerFunc{
+		"seen by its state":  serverIs("SOFT_DELETED", `, "OS-EXT-STS:vm_state": "soft-delete"`),
+		"seen by its status": serverIs("SOFT_DELETED", ""), // others than administrators are not shown the state
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeCloud(t)
+			a := newTestAPI(t, f, func(cfg *APIConfig) { cfg.Wait = 5 * time.Second })
+			f.on("GET "+ghostServer, inTurn(serverIs("ACTIVE", ""), serverIs("ACTIVE", `, "OS-EXT-STS:task_state": "soft-deleting"`), kept))
+			f.on("DELETE "+ghostServer, reply(204, ``))
+			var asked map[string]any
+			attempts := 0
+			f.on("POST "+ghostServer+"/action", func(w http.ResponseWriter, r *http.Request) {
+				if attempts++; attempts == 1 {
+					reply(409, `{"conflictingRequest": {"message": "task_state soft-deleting"}}`)(w, r)
+					return
+				}
+				f.on("GET "+ghostServer, inTurn(kept, kept, reply(404, `{}`)))
+				keep(t, &asked, reply(202, ``))(w, r)
+			})
+			if err := a.Discard(t.Context(), quarantine.Made{Kind: quarantine.ResourceVM, ID: ghost, Name: "n"}); err != nil {
+				t.Error(err)
+			}
+			f.settle()
+			if _, ok := asked["forceDelete"]; !ok || len(asked) != 1 || attempts != 2 || len(f.requests("DELETE ")) != 1 {
+				t.Errorf("asked for %v, in %d attempts; %v", asked, attempts, f.requests("DELETE "))
+			}
+		})
+	}
+}
+
 // TestFacts proves what an operator is told of the cloud.
 func TestFacts(t *testing.T) {
 	t.Parallel()
