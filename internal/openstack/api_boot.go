@@ -116,7 +116,7 @@ func (a *API) bootServer(ctx context.Context, o quarantine.ServerOrder) (quarant
 // markedServer returns the id of the server with the mark, if there is one.
 func (s *session) markedServer(ctx context.Context, mark string) (string, error) {
 	found := ""
-	err := list(ctx, s, compute, "servers/detail", "servers", url.Values{}, func(v apiServer) error {
+	err := s.listServers(ctx, url.Values{}, func(v apiServer) error {
 		if v.Metadata[markKey] == mark {
 			found = v.ident()
 			return errEnough

@@ -142,7 +142,7 @@ func (s *session) aliveOrGone(ctx context.Context, d quarantine.Deletion) (quara
 func (s *session) deletedServer(ctx context.Context, id string) (apiServer, error) {
 	query := url.Values{"all_tenants": {"1"}, "deleted": {"true"}, "uuid": {id}}
 	found := apiServer{}
-	err := list(ctx, s, compute, "servers/detail", "servers", query, func(v apiServer) error {
+	err := s.listServers(ctx, query, func(v apiServer) error {
 		if v.ident() == id {
 			found = v
 		}

@@ -15,8 +15,8 @@ import (
 // then images. In memory is one page, the names, and for the length of the
 // listing the device of each attached volume (about 200 bytes each).
 //
-// It fails if one of Nova's cells does not answer. A soft-deleted server still
-// lives.
+// It fails if one of Nova's cells does not answer, before it tells of a server
+// in it. A soft-deleted server still lives.
 func (a *API) Living(ctx context.Context, each func(quarantine.Deletion) error) error {
 	s, err := a.session(ctx)
 	if err != nil {
@@ -77,8 +77,8 @@ func (a *API) dead(ctx context.Context, since time.Time, each func(*session, api
 	// seconds, and that may be long after the deletion.
 	since = since.UTC().Truncate(time.Second)
 	query := url.Values{"all_tenants": {"1"}, "deleted": {"true"}, "changes-since": {since.Format(time.RFC3339)}}
-	err = list(ctx, s, compute, "servers/detail", "servers", query, func(v apiServer) error {
-		if v.unreachable() || v.diedAt().Before(since) {
+	err = s.listServers(ctx, query, func(v apiServer) error {
+		if v.diedAt().Before(since) {
 			return nil
 		}
 		return each(s, v)

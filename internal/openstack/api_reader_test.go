@@ -136,6 +136,49 @@ func TestLivingIsWholeOrFails(t *testing.T) {
 	}
 }
 
+// TestCellGoesDown proves that a server whose cell stops to answer between the
+// looks at the cells is never told of with next to nothing: neither as living
+// nor as dead, nor as one without a name. One of a state that Nova does not know
+// is told of as ever.
+func TestCellGoesDown(t *testing.T) {
+	t.Parallel()
+	f := newFakeCloud(t)
+	a := newTestAPI(t, f)
+	const shown = `{"id": "` + ghost + `", "status": "UNKNOWN", "tenant_id": "` + recordedDemoProject + `", "created": "2026-11-24T00:00:00Z", "links": []}`
+	f.on("GET /compute/v2.1/servers/detail", reply(200, `{"servers": [`+shown+`]}`))
+	f.on("GET /compute/v2.1/servers/"+ghost, reply(404, `{}`))
+	unlessServer := func(d quarantine.Deletion) error {
+		if d.ResourceKind == quarantine.ResourceVM {
+			t.Errorf("told of: %+v", d)
+		}
+		return nil
+	}
+	death := quarantine.Deletion{ID: "x", Cloud: cloudName, Kind: quarantine.KindDelete, ResourceKind: quarantine.ResourceVM, ResourceID: ghost}
+	for name, ask := range map[string]func() error{
+		"living":   func() error { return a.Living(t.Context(), unlessServer) },
+		"dead":     func() error { return a.Dead(t.Context(), time.Time{}, unlessServer) },
+		"count":    func() error { _, err := a.CountDead(t.Context(), time.Time{}); return err },
+		"complete": func() error { _, err := a.Complete(t.Context(), death); return err },
+		"acts":     func() error { _, err := a.Acts(t.Context(), quarantine.ResourceVM, ghost); return err },
+		"marked": func() error {
+			s, err := a.session(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.markedServer(t.Context(), "m")
+			return err
+		},
+	} {
+		if err := ask(); !errors.Is(err, quarantine.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f.on("GET /compute/v2.1/servers/detail", reply(200, `{"servers": [{"id": "`+ghost+`", "status": "UNKNOWN", "name": "n", "updated": "2026-11-24T00:00:00Z"}]}`))
+	if d := living(t, a)[ghost]; d.ResourceName != "n" {
+		t.Errorf("in an unknown state: %+v", d)
+	}
+}
+
 // ghost is an id that no resource has.
 const ghost = "00000000-0000-4000-8000-000000000000"
 

@@ -139,7 +139,7 @@ func serverDeath(cloud, id string) quarantine.Deletion {
 // their disks are there, and they may be restored.
 func (s *session) livingServers(ctx context.Context, devices map[device]string, each func(quarantine.Deletion) error) error {
 	query := url.Values{"all_tenants": {"1"}, "soft_deleted": {"true"}}
-	return list(ctx, s, compute, "servers/detail", "servers", query, func(v apiServer) error {
+	return s.listServers(ctx, query, func(v apiServer) error {
 		d, err := v.deletion(ctx, s, devices)
 		if err != nil {
 			return err
@@ -148,12 +148,30 @@ func (s *session) livingServers(ctx context.Context, devices map[device]string, 
 	})
 }
 
+// listServers calls each for every server of a listing. It ends with
+// ErrUnavailable at a server of a cell that went down after checkCells: Nova
+// shows little more of it than its id, and that must not pass for all there is
+// to know, nor be left out.
+func (s *session) listServers(ctx context.Context, query url.Values, each func(apiServer) error) error {
+	return list(ctx, s, compute, "servers/detail", "servers", query, func(v apiServer) error {
+		if v.unreachable() {
+			return s.cellDown(v.ident())
+		}
+		return each(v)
+	})
+}
+
+// cellDown is the error about a server that Nova knows, and cannot tell of.
+func (s *session) cellDown(id string) error {
+	return fmt.Errorf("cloud %s: server %s: %w: its cell does not answer", s.api.cfg.Cloud, id, quarantine.ErrUnavailable)
+}
+
 // server returns a server that Nova has, living or dying.
 func (s *session) server(ctx context.Context, id string) (apiServer, error) {
 	var answer struct{ Server apiServer }
 	err := s.get(ctx, compute, "servers/"+id, nil, &answer)
 	if err == nil && (answer.Server.ident() != id || answer.Server.unreachable()) {
-		err = fmt.Errorf("cloud %s: server %s: %w: its cell does not answer", s.api.cfg.Cloud, id, quarantine.ErrUnavailable)
+		err = s.cellDown(id)
 	}
 	return answer.Server, err
 }
