@@ -1,6 +1,11 @@
 package openstack
 
-import amqp "github.com/rabbitmq/amqp091-go"
+import (
+	"cmp"
+	"slices"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
 
 // window is the messages that the broker waits to hear of, oldest first, and
 // acknowledges them: many at once where it can, because each acknowledgement
@@ -11,6 +16,10 @@ import amqp "github.com/rabbitmq/amqp091-go"
 // behind it are acknowledged one by one, but only if that does not wait for
 // too long (flush). A rejection is sent at once, and so before any
 // acknowledgement that would cover it.
+//
+// What the broker was told of is forgotten at once. So the window is never
+// larger than what is in flight, however long one message is held while the
+// others go on.
 type window struct {
 	channel channel
 	// size is how many messages the broker sends ahead, batch how many
@@ -18,8 +27,7 @@ type window struct {
 	size, batch int
 
 	messages []delivered
-	open     int // of messages, those that the broker waits for
-	ready    int // of open, those to acknowledge
+	ready    int // of messages, those to acknowledge
 }
 
 // channel is where acknowledgements go. Its errors say that the connection is
@@ -31,18 +39,11 @@ type channel interface {
 
 var _ channel = (*amqp.Channel)(nil)
 
+// delivered is a message that the broker waits to hear of.
 type delivered struct {
-	tag   uint64
-	state deliveredState
+	tag  uint64
+	done bool // it is to be acknowledged
 }
-
-type deliveredState byte
-
-const (
-	inWork   deliveredState = iota
-	settled                 // to acknowledge
-	answered                // the broker knows
-)
 
 func newWindow(ch channel, prefetch int) *window {
 	return &window{channel: ch, size: prefetch, batch: max(1, prefetch/4)}
@@ -51,15 +52,14 @@ func newWindow(ch channel, prefetch int) *window {
 // begin takes a message into the window. Tags only grow.
 func (w *window) begin(tag uint64) {
 	w.messages = append(w.messages, delivered{tag: tag})
-	w.open++
 }
 
 // finish notes that the message may be acknowledged.
 func (w *window) finish(tag uint64) {
-	w.find(tag).state = settled
+	w.messages[w.find(tag)].done = true
 	w.ready++
 	switch {
-	case w.open >= w.size:
+	case len(w.messages) >= w.size:
 		w.flush() // the broker sends no more before it hears something
 	case w.ready >= w.batch:
 		w.flushFirst()
@@ -69,8 +69,8 @@ func (w *window) finish(tag uint64) {
 // reject has the broker put the message into the dead-letter queue.
 func (w *window) reject(tag uint64) {
 	_ = w.channel.Reject(tag, false)
-	w.find(tag).state = answered
-	w.open--
+	i := w.find(tag)
+	w.messages = slices.Delete(w.messages, i, i+1)
 }
 
 // flush acknowledges all that is done.
@@ -79,44 +79,31 @@ func (w *window) flush() {
 	if w.ready == 0 {
 		return
 	}
-	for i := range w.messages {
-		if m := &w.messages[i]; m.state == settled {
+	w.messages = slices.DeleteFunc(w.messages, func(m delivered) bool {
+		if m.done {
 			_ = w.channel.Ack(m.tag, false)
-			m.state = answered
-			w.open--
-			w.ready--
 		}
-	}
+		return m.done
+	})
+	w.ready = 0
 }
 
 // flushFirst acknowledges what is done before the first message in work.
 func (w *window) flushFirst() {
-	n, last := 0, -1
-	for n < len(w.messages) && w.messages[n].state != inWork {
-		if w.messages[n].state == settled {
-			last = n
-			w.open--
-			w.ready--
-		}
+	n := 0
+	for n < len(w.messages) && w.messages[n].done {
 		n++
 	}
-	if last >= 0 {
-		// The broker must still wait for the last one itself, so that is one
-		// without an answer.
-		_ = w.channel.Ack(w.messages[last].tag, true)
+	if n == 0 {
+		return
 	}
-	w.messages = append(w.messages[:0], w.messages[n:]...)
+	_ = w.channel.Ack(w.messages[n-1].tag, true)
+	w.ready -= n
+	w.messages = slices.Delete(w.messages, 0, n)
 }
 
-// find returns the message of the tag, which is in the window.
-func (w *window) find(tag uint64) *delivered {
-	low, high := 0, len(w.messages)
-	for low < high {
-		if mid := (low + high) / 2; w.messages[mid].tag < tag {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	return &w.messages[low]
+// find returns where the message of the tag is, which is in the window.
+func (w *window) find(tag uint64) int {
+	i, _ := slices.BinarySearchFunc(w.messages, tag, func(m delivered, tag uint64) int { return cmp.Compare(m.tag, tag) })
+	return i
 }

@@ -53,7 +53,8 @@ func (b *fakeBroker) Reject(tag uint64, requeue bool) error {
 // TestWindow proves, whatever the order in which messages come to their end:
 // the broker never hears of one that is not at its end, nor twice of one, nor
 // of an acknowledgement for one that was rejected; after a flush it knows all;
-// and a full window is never left full of messages that are done.
+// a full window is never left full of messages that are done; and no more is
+// remembered than the broker waits for.
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -109,6 +110,9 @@ func TestWindow(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
+				if len(w.messages) != len(b.open) {
+					t.Fatalf("%d messages are remembered, the broker waits for %d", len(w.messages), len(b.open))
+				}
 				for tag := range b.acked {
 					if !finished[tag] {
 						t.Fatalf("%d is acknowledged, and not done", tag)
@@ -152,5 +156,39 @@ func TestWindowBatches(t *testing.T) {
 	w.flush()
 	if len(b.open) != 0 || len(b.acked) != 201 {
 		t.Errorf("%d open, %d acknowledged", len(b.open), len(b.acked))
+	}
+}
+
+// TestWindowWhileOneIsHeld proves that a message which is held for hours, as one
+// is that cannot be recorded, costs no memory for those that go on, whether they
+// are acknowledged or rejected, and however seldom there is a flush.
+func TestWindowWhileOneIsHeld(t *testing.T) {
+	t.Parallel()
+	const size, messages = 64, 100_000
+	for name, flushEvery := range map[string]uint64{"often": 7, "seldom": messages} {
+		b := newFakeBroker(t)
+		w := newWindow(b, size)
+		for tag := uint64(1); tag <= messages; tag++ {
+			b.open = append(b.open, tag)
+			w.begin(tag)
+			switch {
+			case tag == 1: // held
+			case tag%5 == 0:
+				w.reject(tag)
+			default:
+				w.finish(tag)
+			}
+			if tag%flushEvery == 0 {
+				w.flush()
+			}
+			if len(w.messages) > size || cap(w.messages) > 2*size || len(b.open) > size {
+				t.Fatalf("%s: %d messages are remembered, in memory for %d; the broker waits for %d", name, len(w.messages), cap(w.messages), len(b.open))
+			}
+		}
+		w.finish(1)
+		w.flush()
+		if len(b.open) != 0 || len(b.acked)+len(b.rejected) != messages {
+			t.Errorf("%s: %d are open, %d acknowledged, %d rejected", name, len(b.open), len(b.acked), len(b.rejected))
+		}
 	}
 }
