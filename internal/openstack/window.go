@@ -1,7 +1,6 @@
 package openstack
 
 import (
-	"cmp"
 	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -102,8 +101,16 @@ func (w *window) flushFirst() {
 	w.messages = slices.Delete(w.messages, 0, n)
 }
 
-// find returns where the message of the tag is, which is in the window.
+// find returns where the message of the tag is, which is in the window. It is
+// asked for every message; slices.BinarySearchFunc takes four times as long.
 func (w *window) find(tag uint64) int {
-	i, _ := slices.BinarySearchFunc(w.messages, tag, func(m delivered, tag uint64) int { return cmp.Compare(m.tag, tag) })
-	return i
+	low, high := 0, len(w.messages)
+	for low < high {
+		if mid := (low + high) / 2; w.messages[mid].tag < tag {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
 }
