@@ -43,70 +43,120 @@ type judged struct {
 // that may report a deletion go to a worker. Those that wait for one are no
 // more than Prefetch, because the broker sends no more.
 //
-// An acknowledgement that fails, because the connection is gone, comes to the
-// same as none: the next delivery changes nothing.
+// When work ends, what no worker has begun is left to the next connection. An
+// acknowledgement that fails, because the connection is gone, comes to the
+// same: the next delivery changes nothing.
 func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) {
-	w := newWindow(ch, c.cfg.Prefetch)
-	jobs, results := make(chan amqp.Delivery), make(chan judged)
+	in := c.newIntake(ch)
+	defer in.late.Stop()
 	var workers sync.WaitGroup
 	for range min(c.cfg.Prefetch, maxRecords) {
 		workers.Go(func() {
-			for d := range jobs {
-				results <- judged{d.DeliveryTag, c.judge(work, records, d)}
+			for d := range in.jobs {
+				in.results <- judged{d.DeliveryTag, c.judge(work, records, d)}
 			}
 		})
 	}
-	late := time.NewTimer(ackDelay)
-	late.Stop()
-	defer late.Stop()
-	var todo []amqp.Delivery
-	for waiting, working := false, 0; deliveries != nil || len(todo) > 0 || working > 0; {
-		var next amqp.Delivery
-		var idle chan<- amqp.Delivery // nil, and so never ready, while there is nothing to do
-		if len(todo) > 0 {
-			next, idle = todo[0], jobs
-		}
+	for deliveries != nil || !in.done() {
+		worker, next := in.offer()
 		select {
 		case d, ok := <-deliveries:
-			switch {
-			case !ok:
+			if !ok {
 				deliveries = nil
-			case work.Err() != nil: // it is left to the next connection
-			default:
-				w.begin(d.DeliveryTag)
-				if ignorable(d.Body) {
-					c.received(resultIgnored, 0)
-					w.finish(d.DeliveryTag)
-				} else {
-					todo = append(todo, d)
-				}
+			} else if work.Err() == nil {
+				in.accept(d)
 			}
-		case idle <- next:
-			todo = todo[1:]
-			working++
-		case r := <-results:
-			working--
-			switch r.verdict {
-			case acknowledge:
-				w.finish(r.tag)
-			case reject:
-				w.reject(r.tag)
-			}
-		case <-late.C:
-			waiting = false
-			w.flush()
+		case worker <- next:
+			in.handed()
+		case r := <-in.results:
+			in.settle(r)
+		case <-in.late.C:
+			in.flush()
 		}
 		if work.Err() != nil {
-			todo = nil // they are left, too
-		}
-		if w.ready > 0 && !waiting {
-			waiting = true
-			late.Reset(ackDelay)
+			in.todo = nil
 		}
 	}
-	w.flush()
-	close(jobs)
+	in.window.flush()
+	close(in.jobs)
 	workers.Wait()
+}
+
+// intake is the deliveries of one channel on their way: what waits for a worker
+// (todo), what is with one (working), and what the broker waits to hear of.
+type intake struct {
+	consumer *Consumer
+	window   *window
+	jobs     chan amqp.Delivery // to the workers
+	results  chan judged        // from them
+	todo     []amqp.Delivery
+	working  int
+	late     *time.Timer // ends the wait of the acknowledgements that are ready
+	waiting  bool        // late runs
+}
+
+func (c *Consumer) newIntake(ch channel) *intake {
+	in := &intake{
+		consumer: c, window: newWindow(ch, c.cfg.Prefetch),
+		jobs: make(chan amqp.Delivery), results: make(chan judged), late: time.NewTimer(ackDelay),
+	}
+	in.late.Stop()
+	return in
+}
+
+// done reports whether nothing is on its way.
+func (in *intake) done() bool { return len(in.todo) == 0 && in.working == 0 }
+
+// offer returns the delivery that is next for a worker, and where one takes it:
+// nowhere (nil) if there is none.
+func (in *intake) offer() (chan<- amqp.Delivery, amqp.Delivery) {
+	if len(in.todo) == 0 {
+		return nil, amqp.Delivery{}
+	}
+	return in.jobs, in.todo[0]
+}
+
+// handed notes that a worker has what was offered.
+func (in *intake) handed() {
+	in.todo = in.todo[1:]
+	in.working++
+}
+
+// accept takes a delivery in.
+func (in *intake) accept(d amqp.Delivery) {
+	in.window.begin(d.DeliveryTag)
+	if !ignorable(d.Body) {
+		in.todo = append(in.todo, d)
+		return
+	}
+	in.consumer.received(resultIgnored, 0)
+	in.finish(d.DeliveryTag)
+}
+
+// settle takes what a worker found.
+func (in *intake) settle(r judged) {
+	in.working--
+	switch r.verdict {
+	case acknowledge:
+		in.finish(r.tag)
+	case reject:
+		in.window.reject(r.tag)
+	}
+}
+
+// finish has a message acknowledged, after ackDelay at the latest.
+func (in *intake) finish(tag uint64) {
+	in.window.finish(tag)
+	if in.window.ready > 0 && !in.waiting {
+		in.waiting = true
+		in.late.Reset(ackDelay)
+	}
+}
+
+// flush sends the acknowledgements that have waited for ackDelay.
+func (in *intake) flush() {
+	in.waiting = false
+	in.window.flush()
 }
 
 // judge works on one message that may report deletions.
