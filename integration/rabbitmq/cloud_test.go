@@ -89,6 +89,12 @@ func (c cloud) publisher() *publisher {
 	if err := c.declare(ch); err != nil {
 		c.t.Fatal(err)
 	}
+	return c.confirmed(ch)
+}
+
+// confirmed publishes on the channel to the exchanges that there are.
+func (c cloud) confirmed(ch *amqp.Channel) *publisher {
+	c.t.Helper()
 	if err := ch.Confirm(false); err != nil {
 		c.t.Fatal(err)
 	}

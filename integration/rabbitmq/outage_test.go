@@ -138,10 +138,7 @@ func TestDeclaredOtherwise(t *testing.T) {
 		t.Errorf("%d warnings, want one for each queue", n)
 	}
 	rs := recordings(t, "volume-create-delete", "shelve-offload-delete")
-	p := &publisher{c, ch, ch.NotifyReturn(make(chan amqp.Return, 1))}
-	if err := ch.Confirm(false); err != nil {
-		t.Fatal(err)
-	}
+	p := c.confirmed(ch)
 	for _, r := range rs {
 		if err := p.send(t.Context(), r); err != nil {
 			t.Fatal(err)

@@ -26,7 +26,8 @@ type ConsumerConfig struct {
 	// in turn.
 	URLs []string
 	// Exchanges are where the services publish; default nova, openstack (it is
-	// Cinder's) and glance.
+	// Cinder's) and glance. One that does not exist is made as the services make
+	// it, if the user of the broker may; else it is bound when it exists.
 	Exchanges []string
 	// Queue is the consumer's own queue; default "quarantine." and the cloud.
 	// What cannot be read goes to <Queue>.dead, through an exchange of the same
@@ -127,6 +128,10 @@ type Consumer struct {
 	brokers []broker
 	up      atomic.Bool
 	retry   retry
+	// servers is when an event about a server came last, in Unix nanoseconds;
+	// 0: none yet.
+	servers atomic.Int64
+	missing missing
 }
 
 // broker is one of the URLs. The URL has a password; only the address is
@@ -181,6 +186,25 @@ func NewConsumer(cfg ConsumerConfig) (*Consumer, error) {
 
 // Up reports whether messages flow just now.
 func (c *Consumer) Up() bool { return c.up.Load() }
+
+// ServersHeard is when an event of Nova's about a server came last, by
+// ConsumerConfig.Clock; zero if none did yet. Other services, and what else Nova
+// reports, do not count: whoever compares it with the servers that were deleted
+// finds out whether Nova is mute.
+func (c *Consumer) ServersHeard() time.Time {
+	if ns := c.servers.Load(); ns != 0 {
+		return time.Unix(0, ns).UTC()
+	}
+	return time.Time{}
+}
+
+func (c *Consumer) heardOfServer() { c.servers.Store(c.cfg.Clock().UnixNano()) }
+
+// MissingExchanges are those of ConsumerConfig.Exchanges that did not exist when
+// they were looked for last, and that the user of the broker may not make.
+// What is published there is not heard of until the first look after the
+// exchange was made (ConsumerConfig.Rebind).
+func (c *Consumer) MissingExchanges() []string { return c.missing.names() }
 
 // Run takes messages until ctx ends; then it finishes those in work,
 // acknowledges them, and returns nil. It survives whatever the brokers do.

@@ -3,6 +3,8 @@ package openstack
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -62,21 +64,19 @@ func (c *Consumer) declareQueue(conn *amqp.Connection, name string, args amqp.Ta
 	return nil
 }
 
-// bind binds the queue to the services' exchanges. It may be repeated. An
-// exchange that is there is taken as it is; one that is not, because no
-// service has started yet, is made as they make it: topic, and not durable.
+// bind binds the queue to the services' exchanges. It may be repeated. One that
+// does not exist and may not be made is left for the next time, and said once:
+// it must not keep the others from being heard.
 func (c *Consumer) bind(conn *amqp.Connection) error {
+	var absent []string
 	for _, exchange := range c.cfg.Exchanges {
-		err := onChannel(conn, func(ch *amqp.Channel) error {
-			return ch.ExchangeDeclarePassive(exchange, amqp.ExchangeTopic, false, false, false, false, nil)
-		})
-		if failedWith(err, amqp.NotFound) {
-			err = onChannel(conn, func(ch *amqp.Channel) error {
-				return ch.ExchangeDeclare(exchange, amqp.ExchangeTopic, false, false, false, false, nil)
-			})
-		}
-		if err != nil && !failedWith(err, amqp.PreconditionFailed) { // then somebody was faster, in another form
+		there, err := ensureExchange(conn, exchange)
+		if err != nil {
 			return fmt.Errorf("declare exchange %s: %w", exchange, err)
+		}
+		if !there {
+			absent = append(absent, exchange)
+			continue
 		}
 		err = onChannel(conn, func(ch *amqp.Channel) error {
 			for _, key := range routingKeys {
@@ -90,7 +90,67 @@ func (c *Consumer) bind(conn *amqp.Connection) error {
 			return fmt.Errorf("bind queue %s to exchange %s: %w", c.cfg.Queue, exchange, err)
 		}
 	}
+	lost, found := c.missing.replace(absent)
+	for _, exchange := range lost {
+		c.cfg.Log.Warn("an exchange does not exist, and this user of the broker may not make it: nothing is heard of what is published there until a service has made it",
+			"exchange", exchange, "queue", c.cfg.Queue, "retry_in", c.cfg.Rebind)
+	}
+	for _, exchange := range found {
+		c.cfg.Log.Info("an exchange that was missing is bound", "exchange", exchange, "queue", c.cfg.Queue)
+	}
 	return nil
+}
+
+// ensureExchange reports whether the exchange exists. One that does is taken as
+// it is; one that does not, because no service has started yet, is made as they
+// make it: topic, and not durable. A user of the broker that may configure
+// nothing but its own may not do that.
+func ensureExchange(conn *amqp.Connection, name string) (there bool, err error) {
+	err = onChannel(conn, func(ch *amqp.Channel) error {
+		return ch.ExchangeDeclarePassive(name, amqp.ExchangeTopic, false, false, false, false, nil)
+	})
+	if failedWith(err, amqp.NotFound) {
+		err = onChannel(conn, func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclare(name, amqp.ExchangeTopic, false, false, false, false, nil)
+		})
+		if failedWith(err, amqp.AccessRefused) {
+			return false, nil
+		}
+	}
+	if failedWith(err, amqp.PreconditionFailed) {
+		err = nil // somebody was faster, in another form
+	}
+	return err == nil, err
+}
+
+// missing is the exchanges that do not exist and may not be made.
+type missing struct {
+	mu        sync.Mutex
+	exchanges []string
+}
+
+func (m *missing) names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.exchanges)
+}
+
+// replace notes which are missing now, and returns what has changed.
+func (m *missing) replace(now []string) (lost, found []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range now {
+		if !slices.Contains(m.exchanges, e) {
+			lost = append(lost, e)
+		}
+	}
+	for _, e := range m.exchanges {
+		if !slices.Contains(now, e) {
+			found = append(found, e)
+		}
+	}
+	m.exchanges = now
+	return lost, found
 }
 
 // onChannel calls f with a channel of its own, because the broker closes the
