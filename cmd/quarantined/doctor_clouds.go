@@ -35,13 +35,16 @@ type cloudAPI interface {
 type busView struct {
 	name, cloud string
 	queues      func(ctx context.Context) ([]openstack.Queue, error)
-	// last is when a message came last; zero: none since the daemon started.
-	last    func() time.Time
+	// missing are the exchanges that do not exist and may not be made.
+	missing func() []string
+	// heard is when Nova's last event about a server came; zero: none since the
+	// daemon started.
+	heard   func() time.Time
 	started time.Time
 }
 
 const (
-	// silence is how long no notification may come while servers die; a cloud's
+	// silence is how long Nova may tell of no server while servers die; a cloud's
 	// own queues may delay them by settle.
 	silence = 30 * time.Minute
 	settle  = 2 * time.Minute
@@ -54,8 +57,16 @@ func (d *cloudDoctor) look(ctx context.Context) ([]quarantine.Finding, error) {
 	for _, a := range d.apis {
 		out = append(out, d.api(ctx, a)...)
 	}
+	deaf := map[string]bool{} // of these clouds nothing can be heard anyway
 	for _, b := range d.buses {
-		out = append(out, d.bus(ctx, b)...)
+		found, answers := d.bus(ctx, b)
+		out = append(out, found...)
+		deaf[b.cloud] = deaf[b.cloud] || !answers
+	}
+	for _, a := range d.apis {
+		if !deaf[a.Name()] {
+			out = append(out, d.mute(ctx, a)...)
+		}
 	}
 	return out, ctx.Err()
 }
@@ -116,15 +127,18 @@ func (d *cloudDoctor) api(ctx context.Context, a cloudAPI) []quarantine.Finding 
 	return out
 }
 
-// bus looks at the queues of a message bus, and whether it is silent although
-// servers die.
-func (d *cloudDoctor) bus(ctx context.Context, b busView) []quarantine.Finding {
+// bus looks at the exchanges and queues of a message bus, and reports whether it
+// answers.
+func (d *cloudDoctor) bus(ctx context.Context, b busView) (out []quarantine.Finding, answers bool) {
 	subject := "notifications of " + b.name
 	queues, err := b.queues(ctx)
 	if err != nil {
-		return []quarantine.Finding{warn(subject, "its queues cannot be looked at: "+err.Error(), "look at the daemon's log")}
+		return []quarantine.Finding{warn(subject, "its queues cannot be looked at: "+err.Error(), "look at the daemon's log")}, false
 	}
-	var out []quarantine.Finding
+	for _, exchange := range b.missing() {
+		out = append(out, warn(subject, "the exchange "+exchange+" does not exist, and the service may not make it: nothing that is published there is heard of",
+			"it is made by the first service that notifies there; leave it out of clouds[].notifications.exchanges if none does"))
+	}
 	for _, q := range queues {
 		switch {
 		case q.Role == openstack.RoleOwn && q.Consumers > 1:
@@ -135,30 +149,38 @@ func (d *cloudDoctor) bus(ctx context.Context, b busView) []quarantine.Finding {
 			out = append(out, warn(subject, fmt.Sprintf("%d messages wait in the queue %s, which the cloud's services made and nobody reads; it grows until the broker is full", q.Messages, q.Name), "set a policy with max-length for it on the broker"))
 		}
 	}
-	return append(out, d.silent(ctx, b)...)
+	return out, true
 }
 
-// silent compares the bus with the cloud's own database.
-func (d *cloudDoctor) silent(ctx context.Context, b busView) []quarantine.Finding {
+// mute compares what Nova told on the cloud's buses, all together, with its
+// database: it publishes each cell's events on the bus of that cell, and a cell
+// may have nothing to tell. What other services publish does not count.
+func (d *cloudDoctor) mute(ctx context.Context, a cloudAPI) []quarantine.Finding {
 	now := d.clock()
 	from, to := now.Add(-silence), now.Add(-settle)
-	i := slices.IndexFunc(d.apis, func(a cloudAPI) bool { return a.Name() == b.cloud })
-	if i < 0 || b.started.After(from) || b.last().After(from) {
-		return nil // nobody to ask, too early to say, or not silent
+	buses := 0
+	for _, b := range d.buses {
+		if b.cloud != a.Name() {
+			continue
+		}
+		buses++
+		if b.started.After(from) || b.heard().After(from) {
+			return nil // too early to say, or not mute
+		}
+	}
+	if buses == 0 {
+		return nil
 	}
 	dead := 0
-	err := d.apis[i].Dead(ctx, from, func(del quarantine.Deletion) error {
+	err := a.Dead(ctx, from, func(del quarantine.Deletion) error {
 		if at := del.ActedAt(); at.After(from) && at.Before(to) {
 			dead++
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil || dead == 0 {
 		return nil // the API has a finding of its own
-	case dead > 0:
-		return []quarantine.Finding{fault("notifications of "+b.name, fmt.Sprintf("no message came for %s, and %d servers were deleted meanwhile: the cloud does not notify, or not there", silence, dead),
-			"set driver = messagingv2 in [oslo_messaging_notifications] of nova.conf and cinder.conf, and look at its transport_url and topics")}
 	}
-	return nil
+	return []quarantine.Finding{fault("notifications of "+a.Name(), fmt.Sprintf("Nova told of no server for %s, and %d servers were deleted meanwhile: it does not notify, or not there", silence, dead),
+		"set driver = messagingv2 in [oslo_messaging_notifications] of nova.conf and cinder.conf, and look at its transport_url and topics")}
 }

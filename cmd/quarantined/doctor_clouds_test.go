@@ -18,7 +18,8 @@ type patient struct {
 	dead     []quarantine.Deletion
 	queues   []openstack.Queue
 	queueErr error
-	last     time.Time
+	heard    []time.Time // of servers, on the bus of each cell
+	missing  []string
 	started  time.Time
 	plans    []string
 	deferred map[quarantine.PoolRef]time.Time
@@ -76,11 +77,22 @@ func TestCloudDoctor(t *testing.T) {
 		"a queue grows":         {func(p *patient) { p.queues[2].Messages = grown + 1 }, quarantine.SeverityWarn, "nobody reads"},
 		"a queue is read":       {func(p *patient) { p.queues[2].Messages, p.queues[2].Consumers = grown+1, 1 }, "", ""},
 		"broker down":           {func(p *patient) { p.queueErr = errors.New("refused") }, quarantine.SeverityWarn, "cannot be looked at"},
-		"silent, servers died":  {func(p *patient) { p.last, p.dead = now.Add(-time.Hour), died(10*time.Minute) }, quarantine.SeverityFault, "1 servers were deleted"},
-		"silent since ever":     {func(p *patient) { p.last, p.dead = time.Time{}, died(10*time.Minute) }, quarantine.SeverityFault, "does not notify"},
-		"silent, nobody died":   {func(p *patient) { p.last = now.Add(-time.Hour) }, "", ""},
-		"silent, died just now": {func(p *patient) { p.last, p.dead = now.Add(-time.Hour), died(time.Minute) }, "", ""},
-		"just started":          {func(p *patient) { p.last, p.started, p.dead = time.Time{}, now.Add(-time.Minute), died(10*time.Minute) }, "", ""},
+		"silent, servers died":  {func(p *patient) { p.heard[0], p.dead = now.Add(-time.Hour), died(10*time.Minute) }, quarantine.SeverityFault, "1 servers were deleted"},
+		"silent since ever":     {func(p *patient) { p.heard[0], p.dead = time.Time{}, died(10*time.Minute) }, quarantine.SeverityFault, "does not notify"},
+		"silent, nobody died":   {func(p *patient) { p.heard[0] = now.Add(-time.Hour) }, "", ""},
+		"silent, died just now": {func(p *patient) { p.heard[0], p.dead = now.Add(-time.Hour), died(time.Minute) }, "", ""},
+		"one cell is quiet": {func(p *patient) {
+			p.heard, p.dead = []time.Time{{}, now.Add(-time.Minute), now.Add(-time.Hour)}, died(10*time.Minute)
+		}, "", ""},
+		"all cells are mute": {func(p *patient) { p.heard, p.dead = []time.Time{{}, now.Add(-time.Hour)}, died(10*time.Minute) }, quarantine.SeverityFault, "Nova told of no server"},
+		"no exchange":        {func(p *patient) { p.missing = []string{"glance"} }, quarantine.SeverityWarn, "exchange glance does not exist"},
+		"mute, broker down": {func(p *patient) {
+			p.heard[0], p.dead, p.queueErr = time.Time{}, died(10*time.Minute), errors.New("refused")
+		}, quarantine.SeverityWarn, "cannot be looked at"},
+		"no bus": {func(p *patient) { p.heard, p.dead = nil, died(10*time.Minute) }, "", ""},
+		"just started": {func(p *patient) {
+			p.heard[0], p.started, p.dead = time.Time{}, now.Add(-time.Minute), died(10*time.Minute)
+		}, "", ""},
 	} {
 		p := &patient{
 			facts: openstack.Facts{
@@ -89,15 +101,20 @@ func TestCloudDoctor(t *testing.T) {
 				Volumes:  []openstack.PoolFact{{Name: "node1@ceph#ceph", Protocol: "ceph", Up: true, Pool: &vms}}, Images: &vms,
 			},
 			queues: []openstack.Queue{{Name: "q", Role: openstack.RoleOwn, Consumers: 1}, {Name: "q.dead", Role: openstack.RoleDead}, {Name: "notifications.info", Role: openstack.RoleShared}},
-			last:   now.Add(-time.Minute), started: now.Add(-24 * time.Hour),
+			heard:  []time.Time{now.Add(-time.Minute)}, started: now.Add(-24 * time.Hour),
 		}
 		c.ill(p)
 		d := &cloudDoctor{
 			clusters: p, apis: []cloudAPI{p}, clock: func() time.Time { return now },
-			buses: []busView{{name: "os", cloud: "os", started: p.started, last: func() time.Time { return p.last },
-				queues: func(context.Context) ([]openstack.Queue, error) { return p.queues, p.queueErr }}},
 			schedules: func(context.Context, quarantine.PoolRef) ([]string, error) { return p.plans, nil },
 			deferred:  func() map[quarantine.PoolRef]time.Time { return p.deferred },
+		}
+		for _, heard := range p.heard {
+			d.buses = append(d.buses, busView{
+				name: "os", cloud: "os", started: p.started,
+				heard: func() time.Time { return heard }, missing: func() []string { return p.missing },
+				queues: func(context.Context) ([]openstack.Queue, error) { return p.queues, p.queueErr },
+			})
 		}
 		found, err := d.look(t.Context())
 		if err != nil {

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"quarantine/internal/metrics"
 	"quarantine/internal/openstack"
-	"quarantine/internal/quarantine"
 )
 
 // bus is a connection to one of a cloud's message buses.
@@ -20,8 +18,6 @@ type bus struct {
 	name     string // the cloud's, and the bus's where it has several
 	cloud    string
 	consumer *openstack.Consumer
-	// last is when a message came last, in Unix nanoseconds; 0: none yet.
-	last *atomic.Int64
 }
 
 // wireBuses makes a consumer for each message bus of each cloud.
@@ -32,19 +28,18 @@ func (d *daemon) wireBuses(m *metrics.Metrics) error {
 			if len(cloud.Notifications) > 1 {
 				name += "/" + n.Name
 			}
-			last := &atomic.Int64{}
-			c, err := d.newBus(cloud.Name, &n, m, last)
+			c, err := d.newBus(cloud.Name, &n, m)
 			if err != nil {
 				return fmt.Errorf("notifications of cloud %s: %w", name, err)
 			}
-			d.buses = append(d.buses, bus{name, cloud.Name, c, last})
+			d.buses = append(d.buses, bus{name, cloud.Name, c})
 			d.components = append(d.components, component{name: "notifications of " + name, intake: true, run: c.Run})
 		}
 	}
 	return nil
 }
 
-func (d *daemon) newBus(cloud string, n *notificationsConfig, m *metrics.Metrics, last *atomic.Int64) (*openstack.Consumer, error) {
+func (d *daemon) newBus(cloud string, n *notificationsConfig, m *metrics.Metrics) (*openstack.Consumer, error) {
 	urls, err := n.urls()
 	if err != nil {
 		return nil, err
@@ -56,7 +51,7 @@ func (d *daemon) newBus(cloud string, n *notificationsConfig, m *metrics.Metrics
 	return openstack.NewConsumer(openstack.ConsumerConfig{
 		Cloud: cloud, URLs: urls, Exchanges: n.Exchanges, Queue: n.Queue, QueueType: n.QueueType, DeliveryLimit: n.DeliveryLimit, Prefetch: n.Prefetch,
 		TLS: tlsConfig, Record: d.services.recorder.Record, Log: d.log.With("component", "notifications", "cloud", cloud, "bus", n.Name),
-		Clock: d.clock, Observer: busObserver{cloud, n.Name, m, last, d.clock},
+		Clock: d.clock, Observer: busObserver{cloud, n.Name, m},
 	})
 }
 
@@ -64,12 +59,9 @@ func (d *daemon) newBus(cloud string, n *notificationsConfig, m *metrics.Metrics
 type busObserver struct {
 	cloud, bus string
 	m          *metrics.Metrics
-	last       *atomic.Int64
-	clock      quarantine.Clock
 }
 
 func (o busObserver) Received(result string, lag time.Duration) {
-	o.last.Store(o.clock().UnixNano())
 	o.m.Notification(o.cloud, result, lag)
 }
 

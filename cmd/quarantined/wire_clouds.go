@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"quarantine/internal/openstack"
 	"quarantine/internal/quarantine"
@@ -107,12 +106,10 @@ func (d *daemon) cloudDoctor() *cloudDoctor {
 		c.apis = append(c.apis, a)
 	}
 	for _, b := range d.buses {
-		c.buses = append(c.buses, busView{name: b.name, cloud: b.cloud, queues: b.consumer.Queues, started: d.startedAt, last: func() time.Time {
-			if ns := b.last.Load(); ns != 0 {
-				return time.Unix(0, ns).UTC()
-			}
-			return time.Time{}
-		}})
+		c.buses = append(c.buses, busView{
+			name: b.name, cloud: b.cloud, started: d.startedAt,
+			queues: b.consumer.Queues, missing: b.consumer.MissingExchanges, heard: b.consumer.ServersHeard,
+		})
 	}
 	return c
 }

@@ -245,3 +245,22 @@ func TestStopFinishes(t *testing.T) {
 		t.Errorf("%d messages in the queue, want the one that had not begun", n)
 	}
 }
+
+// When Nova told of a server last is known apart from what Cinder says.
+func TestServersHeard(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, rabbitlab.Shared(t))
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	s := served(t, c, func(cfg *openstack.ConsumerConfig, _ *service) {
+		cfg.Clock = quarantine.Clock(func() time.Time { return at })
+	})
+	volumes := recordings(t, "volume-create-delete")
+	c.publish(volumes...)
+	eventually(t, "Cinder is heard", func() bool { return s.has(expected(t, volumes)) })
+	if heard := s.ServersHeard(); !heard.IsZero() {
+		t.Errorf("a server was heard of at %s", heard)
+	}
+	c.publish(recorded{Exchange: "nova", RoutingKey: "notifications.info", Body: json.RawMessage(
+		`{"oslo.version":"2.0","oslo.message":"{\"event_type\":\"compute.instance.exists\",\"payload\":{}}"}`)})
+	eventually(t, "Nova is heard", func() bool { return s.ServersHeard().Equal(at) })
+}

@@ -125,7 +125,11 @@ func (in *intake) handed() {
 // accept takes a delivery in.
 func (in *intake) accept(d amqp.Delivery) {
 	in.window.begin(d.DeliveryTag)
-	if !ignorable(d.Body) {
+	p := peek(d.Body)
+	if p.server {
+		in.consumer.heardOfServer()
+	}
+	if !p.ignorable {
 		in.todo = append(in.todo, d)
 		return
 	}
@@ -167,6 +171,9 @@ func (c *Consumer) judge(work, records context.Context, d amqp.Delivery) verdict
 		return acknowledge
 	}
 	if err == nil {
+		if ds[0].ResourceKind == quarantine.ResourceVM { // it may be of a form that tells nothing at a glance
+			c.heardOfServer()
+		}
 		err = c.record(work, records, ds)
 	}
 	switch {

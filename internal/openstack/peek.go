@@ -6,38 +6,48 @@ import "bytes"
 // oslo.messaging writes it third, in the first hundred bytes.
 const peekLength = 512
 
-// ignorable reports whether the message surely reports no deletion. It is for
-// the hundreds of messages that come with each deletion, and decodes none of
-// them: it reads the escaped JSON where it is, and allocates nothing.
+// peeked is what a message tells at a glance.
+type peeked struct {
+	// server: it is an event of Nova's about a server.
+	server bool
+	// ignorable: it surely reports no deletion.
+	ignorable bool
+}
+
+// peek looks at a message. It is for the hundreds of messages that come with
+// each deletion, and decodes none of them: it reads the escaped JSON where it
+// is, and allocates nothing.
 //
 // It is sure only of messages in the form in which oslo.messaging writes them.
 // Of any other (keys in another order, escapes in odd places, something twice,
-// JSON that is broken anywhere in the envelope) it says false, and decodeWhole has
-// the last word. What it says is what decodeWhole would say, but for one thing: an
+// JSON that is broken anywhere in the envelope) it says nothing, and decodeWhole
+// has the last word. What it says is what decodeWhole would say, but for one thing: an
 // update that has none of the words of a deletion is ignored, although its
 // payload may be unreadable.
-func ignorable(body []byte) bool {
+func peek(body []byte) peeked {
 	e, ok := peekEnvelope(body)
 	if !ok {
-		return false
+		return peeked{}
 	}
 	var buffer [peekLength]byte
 	beginning, _ := unescape(buffer[:0], e.inner)
 	event := peekEvent(beginning)
 	if event == nil {
-		return false
+		return peeked{}
 	}
+	p := peeked{server: bytes.HasPrefix(bytes.TrimPrefix(event, []byte("compute.")), []byte("instance."))}
 	a, ok := actOf(event)
-	if !ok {
-		return true
-	}
 	// An update reports a deletion only if a task state is "deleting" or
 	// "soft-deleting", or the state "deleted" (server.settle). Written without
 	// escapes these words stand in the body as they are; "deleted_at", a key of
 	// every update, is not one of them.
-	return a.phase == phaseUpdate && !e.unicode &&
+	p.ignorable = !ok || a.phase == phaseUpdate && !e.unicode &&
 		!bytes.Contains(e.inner, []byte("deleting")) && !bytes.Contains(e.inner, []byte(`"deleted\"`))
+	return p
 }
+
+// ignorable reports whether the message surely reports no deletion.
+func ignorable(body []byte) bool { return peek(body).ignorable }
 
 // envelope is what was found around a message.
 type envelope struct {

@@ -92,6 +92,23 @@ func TestIgnorable(t *testing.T) {
 	}
 }
 
+// TestPeekServer proves which messages show that Nova tells of servers: those of
+// both of its formats, whether or not they report a deletion, and nothing that
+// another service publishes, or Nova of other things.
+func TestPeekServer(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]bool{
+		"compute.instance.delete.start": true, "instance.delete.end": true, "instance.update": true, "compute.instance.update": true, "compute.instance.exists": true,
+		"volume.delete.start": false, "image.delete": false, "compute.metrics.update": false, "service.update": false, "flavor.create": false,
+		"compute_task.build_instances.error": false, "identity.authenticate": false, "instances.x": false,
+	} {
+		body := wrap(t, `{"message_id": "1", "publisher_id": "x", "event_type": "`+event+`", "payload": {}}`)
+		if got := peek([]byte(body)).server; got != want {
+			t.Errorf("%s: %v", event, got)
+		}
+	}
+}
+
 // TestIgnorableAllocatesNothing proves that an ignored message costs no memory.
 func TestIgnorableAllocatesNothing(t *testing.T) {
 	body := []byte(wrap(t, `{"message_id": "1", "event_type": "compute.instance.volume.attach.some.longer.name.than.usual", "payload": {}}`))
