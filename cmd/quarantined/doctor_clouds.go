@@ -173,7 +173,7 @@ func (d *cloudDoctor) mute(ctx context.Context, a cloudAPI) []quarantine.Finding
 	}
 	dead := 0
 	err := a.Dead(ctx, from, func(del quarantine.Deletion) error {
-		if at := del.ActedAt(); at.After(from) && at.Before(to) {
+		if at := del.FirstSign(); at.After(from) && at.Before(to) {
 			dead++
 		}
 		return nil

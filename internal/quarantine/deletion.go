@@ -210,9 +210,6 @@ func (d *Deletion) LastSign() time.Time {
 	return firstKnown(d.EndedAt, d.StartedAt, d.ReceivedAt)
 }
 
-// ActedAt is FirstSign.
-func (d *Deletion) ActedAt() time.Time { return d.FirstSign() }
-
 func firstKnown(times ...time.Time) time.Time {
 	for _, t := range times {
 		if !t.IsZero() {
