@@ -43,6 +43,7 @@ func TestManyAtOnce(t *testing.T) {
 		f.outlast(t, brokerOutage)
 		must(t, s.lab.StartService(t.Context(), "rabbitmq"))
 		f.waitGoneAfterOutage(t)
+		f.finishVolumesAfterOutage(t, s)
 		f.deleteVolumes(t)
 		// What the broker had in memory is gone with it; the clouds' APIs, which
 		// are asked on a schedule, tell it.
@@ -142,6 +143,33 @@ func (f *fleet) waitGoneAfterOutage(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d servers are still there: %s", n, trouble(t, f.admin))
+		}
+	}
+}
+
+// finishVolumesAfterOutage has Cinder finish the deletes of which it lost the
+// word with the broker: their volumes, which nobody has destroyed, are "deleting"
+// until cinder-volume starts again, as operators know.
+func (f *fleet) finishVolumesAfterOutage(t *testing.T, s *site) {
+	t.Helper()
+	const unheard = 30 * time.Second // without any volume's going
+	last, since := -1, time.Now()
+	for deadline := time.Now().Add(patience); ; wait(t) {
+		left, err := listed(t, f.admin, "volume", "volumes", "all_tenants=1&status=deleting")
+		must(t, err)
+		switch {
+		case len(left) == 0:
+			return
+		case len(left) != last:
+			last, since = len(left), time.Now()
+		case time.Since(since) > unheard:
+			t.Logf("cinder-volume is started again, because it lost the deletes of %d volumes", len(left))
+			must(t, s.lab.StopService(t.Context(), "cinder-volume"))
+			must(t, s.lab.StartService(t.Context(), "cinder-volume"))
+			since = time.Now()
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("volumes are still there: %v", left)
 		}
 	}
 }
