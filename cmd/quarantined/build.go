@@ -156,7 +156,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	})
 	s.inquirer = quarantine.NewInquirer(s.recorder, s.reconciler, quarantine.InquirerConfig{
 		Clouds: d.readers(), Inventory: d.catalog, Inquiries: d.catalog, Marks: d.catalog, Clock: d.clock,
-		Log: d.log.With("component", "clouds"), Every: d.cfg.Inquire.Every.Duration,
+		Log: d.log.With("component", "clouds"), Every: d.cfg.Inquire.Every.Duration, Settle: d.cfg.Inquire.Settle.Duration,
 		Lookback: d.cfg.Inquire.Lookback.Duration, Keep: d.cfg.Inquire.Keep.Duration,
 	})
 	s.intake = quarantine.NewIntake(s.adopter, quarantine.IntakeConfig{

@@ -33,8 +33,12 @@ type apiConfig struct {
 type inquireConfig struct {
 	// Schedule is the cron line of the job clouds, default "*/10 * * * *".
 	Schedule string `yaml:"schedule"`
-	// Every is how soon after a deletion the APIs are asked about it, default
-	// 5s.
+	// Settle is how long after its report a deletion that is over waits before
+	// the APIs are asked about it, so that a cloud that is deleting much is not
+	// asked much; default 20s. A server that is still dying does not wait.
+	Settle duration `yaml:"settle"`
+	// Every is how often it is looked for deletions to ask about, default
+	// 2s.
 	Every duration `yaml:"every"`
 	// Lookback is how far into the past the first run looks, default 7d.
 	Lookback duration `yaml:"lookback"`
@@ -52,7 +56,7 @@ func (c *cloudConfig) checkAPI() error {
 }
 
 func (c *inquireConfig) check() error {
-	if c.Every.Duration <= 0 || c.Lookback.Duration <= 0 || c.Keep.Duration <= 0 {
+	if c.Every.Duration <= 0 || c.Settle.Duration <= 0 || c.Lookback.Duration <= 0 || c.Keep.Duration <= 0 {
 		return errors.New("inquire: durations must be above zero")
 	}
 	return nil

@@ -114,9 +114,12 @@ func (s *session) aliveOrGone(ctx context.Context, d quarantine.Deletion) (quara
 	v, err := s.server(ctx, d.ResourceID)
 	switch {
 	case err == nil:
-		devices, err := s.devicesOf(ctx, d.ResourceID)
-		if err != nil && !errors.Is(err, quarantine.ErrNotFound) { // it is gone since
-			return quarantine.Deletion{}, err
+		var devices map[device]string
+		if len(d.Volumes) == 0 || slices.ContainsFunc(d.Volumes, func(v quarantine.VolumeRef) bool { return v.Device == "" }) {
+			devices, err = s.devicesOf(ctx, d.ResourceID)
+			if err != nil && !errors.Is(err, quarantine.ErrNotFound) { // it is gone since
+				return quarantine.Deletion{}, err
+			}
 		}
 		known, err := v.deletion(ctx, s, devices)
 		if err != nil || d.Kind != quarantine.KindDelete && d.Kind != quarantine.KindSoftDelete {

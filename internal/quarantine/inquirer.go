@@ -42,6 +42,10 @@ type InquirerConfig struct {
 	// Every is how often the background loop looks for Deletions that no API
 	// was asked about.
 	Every time.Duration
+	// Settle is how long after it was reported the background loop leaves alone
+	// a Deletion of which the cloud has nothing to forget any more: while many
+	// resources are deleted at once, the cloud's APIs have enough to do.
+	Settle time.Duration
 	// Lookback is how far into the past the first run looks for the dead, and
 	// for how long an unexplained disk is asked about.
 	Lookback time.Duration
@@ -87,7 +91,7 @@ func (q *Inquirer) Run(ctx context.Context) error {
 	down := map[string]bool{}
 	for {
 		for _, cloud := range q.cfg.Clouds {
-			err := q.complete(ctx, cloud)
+			err := q.complete(ctx, cloud, q.settled)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -104,8 +108,17 @@ func (q *Inquirer) Run(ctx context.Context) error {
 	}
 }
 
-// complete asks the cloud about each Deletion that it was not asked about yet.
-func (q *Inquirer) complete(ctx context.Context, cloud CloudReader) error {
+// settled reports whether the time has come to ask about a Deletion. A server
+// that is still dying is asked about at once, because the cloud forgets its
+// floating addresses with it.
+func (q *Inquirer) settled(d *Deletion) bool {
+	dying := d.ResourceKind == ResourceVM && d.EndedAt.IsZero()
+	return dying || !q.cfg.Clock().Before(d.ReceivedAt.Add(q.cfg.Settle))
+}
+
+// complete asks the cloud about each Deletion that it was not asked about yet,
+// and that is due.
+func (q *Inquirer) complete(ctx context.Context, cloud CloudReader, due func(*Deletion) bool) error {
 	since := q.cfg.Clock().Add(-q.cfg.Lookback)
 	r := q.round()
 	for {
@@ -114,6 +127,9 @@ func (q *Inquirer) complete(ctx context.Context, cloud CloudReader) error {
 			return fmt.Errorf("find the deletions that %s was not asked about: %w", cloud.Name(), err)
 		}
 		for _, d := range page {
+			if !due(&d) {
+				continue
+			}
 			if !r.try(d.ID, func() error { return q.completeOne(ctx, cloud, d) }) || ctx.Err() != nil {
 				return r.err()
 			}

@@ -73,7 +73,7 @@ func (v *visit) all(ctx context.Context) error {
 	if v.dry {
 		return err
 	}
-	return errors.Join(err, v.q.complete(ctx, v.cloud))
+	return errors.Join(err, v.q.complete(ctx, v.cloud, func(*Deletion) bool { return true }))
 }
 
 // lookAtPools reads the names of the live images in the cloud's pools.

@@ -34,7 +34,7 @@ func (w *world) asking(c *fakeCloud) (*askedCloud, *quarantine.Inquirer) {
 	a := &askedCloud{fakeCloud: c, fail: map[string]error{}, asked: map[string]int{}}
 	return a, quarantine.NewInquirer(w.recorder, w.reconciler, quarantine.InquirerConfig{
 		Clouds: []quarantine.CloudReader{a}, Inventory: w.store, Inquiries: w.store, Marks: w.store, Clock: w.now,
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), Every: time.Minute, Lookback: 7 * day, Keep: 90 * day,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Every: time.Millisecond, Settle: 20 * time.Second, Lookback: 7 * day, Keep: 90 * day,
 	})
 }
 
@@ -186,5 +186,45 @@ func TestLateAddressesAreNotTheActs(t *testing.T) {
 				t.Errorf("addresses %+v, %v", d.Addresses, err)
 			}
 		})
+	}
+}
+
+// While a cloud deletes, only the servers that are dying are asked about, whose
+// addresses it is about to forget; the rest is asked about when it has had time
+// to finish.
+func TestOnlyTheDyingAreAskedAboutAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c, inquirer := w.asking(w.cloud)
+	dead := w.cloud.server("dead")
+	dead.StartedAt, dead.EndedAt = w.now(), w.now()
+	volume := w.cloud.volume("volume")
+	volume.StartedAt = w.now()
+	w.record(dead)
+	w.record(volume)
+	w.jump(time.Second)
+	dying := w.cloud.server("dying")
+	dying.StartedAt = w.now()
+	w.record(dying) // the last in line
+	// until runs it until so many were asked about.
+	until := func(n int) {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		defer cancel()
+		c.during = func() {
+			if len(c.asked) == n {
+				cancel()
+			}
+		}
+		if err := inquirer.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+	until(1)
+	if len(c.asked) != 1 || c.asked["dying"] == 0 {
+		t.Errorf("at once it was asked about %v", c.asked)
+	}
+	w.jump(20 * time.Second)
+	until(3)
+	if len(c.asked) != 3 {
+		t.Errorf("later it was asked about %v", c.asked)
 	}
 }

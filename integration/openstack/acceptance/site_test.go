@@ -148,7 +148,7 @@ clusters:
       - {name: %[5]s, cloud: os, guard: %[8]v}
       - {name: %[6]s, cloud: os, guard: %[8]v}
 capture: {settle: 200ms}
-inquire: {schedule: "0 0 1 1 *", every: 1s}
+inquire: {schedule: "0 0 1 1 *", every: 1s, settle: 1s}
 collect: {grace: 1d, schedule: "0 0 1 1 *"}
 reconcile: {schedule: "0 0 1 1 *"%[9]s}
 guard: {schedule: "0 0 1 1 *"}
