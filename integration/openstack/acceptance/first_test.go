@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -23,15 +24,19 @@ func TestWhoHadTheAddress(t *testing.T) {
 	s.job(t, "clouds") // takes stock: Nova forgets a floating address with the server, and no event has it
 	must(t, alice.Delete(t.Context(), v.ID))
 	must(t, alice.WaitGone(t.Context(), v.ID))
-	d := s.captured(t, v.ID+"_disk", "delete")
-	if d.ResourceID != v.ID || d.ResourceName != "suspect" || d.ProjectID != alice.ProjectID || d.Project != "alice" || d.ProjectDomain != "research" ||
-		d.User != "alice" || d.UserID != alice.UserID || d.Deleter != "alice" || d.Flavor == "" || d.Image == "" || d.Host == "" || d.Metadata["purpose"] != "test" ||
-		!slices.Contains(d.Tags, "blue") || d.Role != "root" || d.Capture != "guard" || !d.Sealed {
-		t.Errorf("the disk is known as %s", asJSON(d))
-	}
-	for _, ip := range append(ips, floating) {
-		if !slices.ContainsFunc(s.disks(t, "--address", ip), func(f wire.Disk) bool { return f.ID == d.ID }) {
-			t.Errorf("nobody had %s; the disk has %q", ip, d.Addresses)
+	id := s.captured(t, v.ID+"_disk", "delete").ID
+	until(t, func() string { // the cloud's APIs tell the rest, soon after
+		d := s.show(t, id).Disk
+		if d.ResourceID != v.ID || d.ResourceName != "suspect" || d.ProjectID != alice.ProjectID || d.Project != "alice" || d.ProjectDomain != "research" ||
+			d.User != "alice" || d.UserID != alice.UserID || d.Deleter != "alice" || d.Flavor == "" || d.Image == "" || d.Host == "" || d.Metadata["purpose"] != "test" ||
+			!slices.Contains(d.Tags, "blue") || d.Role != "root" || d.Capture != "guard" || !d.Sealed {
+			return "the disk is known as " + asJSON(d)
 		}
-	}
+		for _, ip := range append(ips, floating) {
+			if !slices.ContainsFunc(s.disks(t, "--address", ip), func(f wire.Disk) bool { return f.ID == id }) {
+				return fmt.Sprintf("nobody had %s; the disk has %q", ip, d.Addresses)
+			}
+		}
+		return ""
+	})
 }
