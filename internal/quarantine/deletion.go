@@ -66,9 +66,13 @@ type Address struct {
 	MAC     string `json:"mac,omitempty"`
 	Network string `json:"network,omitempty"` // label or name of the network
 	PortID  string `json:"port_id,omitempty"`
-	// Type is fixed or floating; empty where the report does not say it.
+	// Type is "fixed" or AddressFloating; empty where the report does not say it.
 	Type string `json:"type,omitempty"`
 }
+
+// AddressFloating is the type of an address that was given to a server from
+// outside its network, as Nova calls it (OS-EXT-IPS:type).
+const AddressFloating = "floating"
 
 // VolumeRef is a volume that was attached to the VM when it was deleted.
 type VolumeRef struct {

@@ -130,7 +130,7 @@ func (c *fakeCloud) boot(d quarantine.Deletion) quarantine.Deletion {
 	d.ResourceName = "name of " + d.ResourceID
 	d.Project = quarantine.Principal{ID: "p1", Name: "physics", Domain: "research"}
 	d.User = quarantine.Principal{ID: "u1", Name: "alice", Domain: "research"}
-	if d.ResourceKind == quarantine.ResourceVM {
+	if d.ResourceKind == quarantine.ResourceVM && len(d.Addresses) == 0 {
 		d.Addresses = []quarantine.Address{{IP: "192.0.2.7", MAC: "fa:16:3e:00:00:07", Network: "private", Type: "fixed"}}
 	}
 	d.CreatedAt = t0.Add(-day)

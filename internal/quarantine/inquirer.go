@@ -269,9 +269,7 @@ func (q *Inquirer) withServer(ctx context.Context, d Deletion) (Deletion, error)
 	if !slices.ContainsFunc(server.Deletion.Volumes, func(v VolumeRef) bool { return v.ID == d.ResourceID && v.DeleteOnTermination }) {
 		return d, nil
 	}
-	if len(d.Addresses) == 0 {
-		d.Addresses = server.Deletion.Addresses
-	}
+	d.Addresses = fillAddresses(d.Addresses, server.Deletion.Addresses)
 	if d.Deleter != (Principal{}) {
 		return d, nil
 	}
@@ -314,9 +312,7 @@ func fillIn(d, known Deletion) Deletion {
 	if len(d.Tags) == 0 {
 		d.Tags = known.Tags
 	}
-	if len(d.Addresses) == 0 {
-		d.Addresses = known.Addresses
-	}
+	d.Addresses = fillAddresses(d.Addresses, known.Addresses)
 	if len(d.Volumes) == 0 {
 		d.Volumes = known.Volumes
 	}
@@ -324,6 +320,17 @@ func fillIn(d, known Deletion) Deletion {
 		d.Disks = mergeRefs(d.Disks, known.Disks)
 	}
 	return d
+}
+
+// fillAddresses adds what was known before to what a report says. Where it says
+// any, these are all of the fixed ones, as they were at the act; of the floating
+// ones no event tells.
+func fillAddresses(told, known []Address) []Address {
+	if len(told) == 0 {
+		return known
+	}
+	floating := slices.DeleteFunc(slices.Clone(known), func(a Address) bool { return a.Type != AddressFloating })
+	return mergeAddresses(told, floating)
 }
 
 // fillPrincipal fills in the names of the same id; another's are not taken.

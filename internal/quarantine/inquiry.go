@@ -187,21 +187,20 @@ func (q *Inquirer) since(ctx context.Context, mark string) (time.Time, error) {
 	return last.Add(-overlap), nil
 }
 
-// known fills in the Deletion from its last sighting, and reports whether it
-// was recorded before.
+// known joins the Deletion with what was reported of it before, if anything,
+// fills in the rest from its last sighting, and reports whether it was recorded
+// before. What an event said comes first: the sighting is older.
 func (q *Inquirer) known(ctx context.Context, d Deletion) (Deletion, bool, error) {
-	d, err := q.withSighting(ctx, d)
-	if err != nil {
-		return d, false, err
-	}
-	_, err = q.deletions.Deletion(ctx, d.ID)
-	if errors.Is(err, ErrNotFound) {
-		return d, false, nil
-	}
-	if err != nil {
+	report, err := q.deletions.Deletion(ctx, d.ID)
+	recorded := err == nil
+	switch {
+	case recorded:
+		d = Merge(report, d)
+	case !errors.Is(err, ErrNotFound):
 		return d, false, fmt.Errorf("look for deletion %s: %w", d.ID, err)
 	}
-	return d, true, nil
+	d, err = q.withSighting(ctx, d)
+	return d, recorded, err
 }
 
 func (v *visit) markDead(ctx context.Context, d Deletion) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,5 +227,37 @@ func TestOnlyTheDyingAreAskedAboutAtOnce(t *testing.T) {
 	until(3)
 	if len(c.asked) != 3 {
 		t.Errorf("later it was asked about %v", c.asked)
+	}
+}
+
+// An event tells of the fixed addresses only: the floating one that the server
+// was seen with is its own too, and a fixed one that it had lost is not.
+func TestFloatingAddressesComeFromTheStock(t *testing.T) {
+	w := newWorld(t)
+	s := w.cloud.server("s1")
+	s.Addresses = []quarantine.Address{
+		{IP: "10.0.0.5", MAC: "fa:16:3e:00:00:05", Type: "fixed"}, {IP: "10.0.0.6", MAC: "fa:16:3e:00:00:06", Type: "fixed"},
+		{IP: "198.18.0.10", MAC: "fa:16:3e:00:00:05", Type: quarantine.AddressFloating},
+	}
+	w.cloud.boot(s)
+	w.ask()
+	w.jump(time.Minute)
+	w.cloud.kill("s1", w.now())
+	event := s
+	event.Addresses = []quarantine.Address{{IP: "10.0.0.5", MAC: "fa:16:3e:00:00:05"}}
+	event.StartedAt, event.EndedAt = w.now(), w.now()
+	// The cloud remembers no address of a dead server.
+	dead := w.cloud.dead["s1"]
+	dead.Addresses = nil
+	w.cloud.dead["s1"] = dead
+	w.record(event)
+	w.ask()
+	d, err := w.store.Deletion(w.ctx, event.ID)
+	var got []string
+	for _, a := range d.Addresses {
+		got = append(got, a.IP)
+	}
+	if err != nil || strings.Join(got, " ") != "10.0.0.5 198.18.0.10" {
+		t.Errorf("addresses %q, %v", got, err)
 	}
 }
