@@ -118,12 +118,12 @@ func (r *CloudRestorer) ofVM(ctx context.Context, vm string) (disks, images []Di
 		}
 		return found, nil
 	}
-	disks, err = find(vm)
+	found, err := find(vm)
 	if err != nil {
 		return nil, nil, err
 	}
 	byVM := map[vmKey][]Disk{}
-	for _, d := range disks {
+	for _, d := range found {
 		if key := vmOf(d); key.id != "" && d.Deletion.ResourceKind != ResourceImage {
 			byVM[key] = append(byVM[key], d)
 		}
@@ -143,16 +143,16 @@ func (r *CloudRestorer) ofVM(ctx context.Context, vm string) (disks, images []Di
 	}
 	if one.id != vm {
 		// By its id, once more: the volumes know no name of the VM.
-		if disks, err = find(one.id); err != nil {
+		if found, err = find(one.id); err != nil {
 			return nil, nil, err
 		}
 	}
-	of := slices.DeleteFunc(disks, func(d Disk) bool { return vmOf(d) != one })
-	disks = nil
-	for _, d := range of {
-		if d.Deletion.ResourceKind == ResourceImage {
+	for _, d := range found {
+		switch {
+		case vmOf(d) != one:
+		case d.Deletion.ResourceKind == ResourceImage:
 			images = append(images, d)
-		} else {
+		default:
 			disks = append(disks, d)
 		}
 	}

@@ -213,8 +213,7 @@ func (v *visit) markDead(ctx context.Context, d Deletion) error {
 
 // vanished goes through what was seen once and is not in the listing any more,
 // nor among the dead that the cloud told of: volumes and images, whose deletion
-// Cinder and Glance forget. It is learnt, as having happened between the last
-// sighting and now, and nothing is seized on its word: a
+// Cinder and Glance forget. It is learnt, and nothing is seized on its word: a
 // listing leaves things out for other reasons too (a role that was taken away).
 func (v *visit) vanished(ctx context.Context) error {
 	gone, err := v.q.cfg.Inventory.Vanished(ctx, v.cloud.Name(), v.began, 0)
@@ -222,47 +221,47 @@ func (v *visit) vanished(ctx context.Context) error {
 		return fmt.Errorf("find what is gone from %s: %w", v.cloud.Name(), err)
 	}
 	for _, s := range gone {
-		d, err := v.q.stillRequired(ctx, s)
-		if err != nil {
-			return err
-		}
-		if d.ServerID, err = v.q.diedWith(ctx, d, v.began); err != nil {
-			return err
-		}
-		if v.alive[resourceOf(&d)] || v.stillLive(d) {
+		if v.alive[resourceOf(&s.Deletion)] || v.stillLive(s.Deletion) {
 			continue // it lives, or its disk does: an orphan, not a death
 		}
-		report, err := v.q.deletions.Deletion(ctx, d.ID)
-		switch {
-		case err == nil:
-			// An event told; the sighting adds what it left out.
-			if d, err = v.q.fill(ctx, report, s, report.FirstSign()); err != nil {
-				return err
-			}
-		case !errors.Is(err, ErrNotFound):
-			return fmt.Errorf("look for deletion %s: %w", d.ID, err)
-		case !slices.ContainsFunc(d.Disks, func(r DiskRef) bool { return r.Required }):
-			if !v.dry { // nothing of it was in our pools
-				if err := v.markDead(ctx, d); err != nil {
-					return err
-				}
-			}
-			continue
-		default:
-			d.StartedAt, d.EndedAt = s.SeenAt, v.began // it was between these
-			v.w.add(ReportItem{Name: d.ResourceID, Act: "learn", Reason: "this " + string(d.ResourceKind) + " is gone from the cloud, and no event told; it was seen last at " + s.SeenAt.UTC().Format(time.RFC3339)})
+		d, ours, err := v.deathOf(ctx, s)
+		if err != nil {
+			return err
 		}
 		if v.dry {
 			continue
 		}
-		if err := v.q.recorder.Learn(ctx, []Deletion{d}); err != nil {
-			return err
+		if ours {
+			if err := v.q.recorder.Learn(ctx, []Deletion{d}); err != nil {
+				return err
+			}
 		}
-		if err := v.markDead(ctx, d); err != nil {
+		if err := v.markDead(ctx, s.Deletion); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deathOf is the death of what has vanished, and whether anything of it was in
+// the pools. If no event told of it, it was between the last sighting and now.
+func (v *visit) deathOf(ctx context.Context, s Sighting) (d Deletion, ours bool, err error) {
+	report, err := v.q.deletions.Deletion(ctx, s.Deletion.ID)
+	if err == nil {
+		d, err = v.q.fill(ctx, report, s, report.FirstSign())
+		return d, true, err
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return d, false, fmt.Errorf("look for deletion %s: %w", s.Deletion.ID, err)
+	}
+	d, err = v.q.stillRequired(ctx, s)
+	if err != nil || !slices.ContainsFunc(d.Disks, func(r DiskRef) bool { return r.Required }) {
+		return d, false, err
+	}
+	d.ServerID, err = v.q.diedWith(ctx, d, v.began)
+	d.StartedAt, d.EndedAt = s.SeenAt, v.began
+	v.w.add(ReportItem{Name: d.ResourceID, Act: "learn", Reason: "this " + string(d.ResourceKind) + " is gone from the cloud, and no event told; it was seen last at " + s.SeenAt.UTC().Format(time.RFC3339)})
+	return d, true, err
 }
 
 // stillLive reports whether an image of the resource is live in the pools.

@@ -123,17 +123,24 @@ func TestRestoredAndDestroyedIsExplained(t *testing.T) {
 	}
 }
 
+// moved is a volume's disk that was given back to the cloud itself, not a copy.
+func (w *cloudWorld) moved() quarantine.Key {
+	w.t.Helper()
+	key := w.volumeDisk("22222222-2222-3333-4444-555555555555")
+	w.jump(10 * time.Minute)
+	if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err != nil {
+		w.t.Fatalf("move: %v", err)
+	}
+	return key
+}
+
 // A volume that was moved to a cloud is another volume there. When its image is
 // destroyed it is missed under its new name, and the deletion of the old volume
 // has its disk.
 func TestMovedAndDestroyed(t *testing.T) {
 	t.Parallel()
 	w := newCloudWorld(t)
-	key := w.volumeDisk("22222222-2222-3333-4444-555555555555")
-	w.jump(10 * time.Minute)
-	if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err != nil {
-		t.Fatal(err)
-	}
+	key := w.moved()
 	name := "volume-" + w.one(quarantine.ResourceVolume).ID
 	w.is(key, quarantine.Restored)
 	w.ceph.CloudDestroy(key)
@@ -155,11 +162,7 @@ func TestMovedAndDestroyed(t *testing.T) {
 func TestRestoredAndDeletedAgainIsNotLost(t *testing.T) {
 	t.Parallel()
 	w := newCloudWorld(t)
-	key := w.volumeDisk("22222222-2222-3333-4444-555555555555")
-	w.jump(10 * time.Minute)
-	if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err != nil {
-		t.Fatal(err)
-	}
+	key := w.moved()
 	none := func(when string) {
 		t.Helper()
 		if lost := w.disks(quarantine.Lost); len(lost) > 0 {

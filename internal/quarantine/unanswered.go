@@ -11,9 +11,9 @@ const (
 	// twice as long, up to longestPause.
 	firstPause   = time.Minute
 	longestPause = 10 * time.Minute
-	// down is after how many failures in a row a cloud is left alone: it is then
-	// the cloud that does not answer, and not one of its servers.
-	down = 3
+	// outage is how many failures in a row mean that it is the cloud that does not
+	// answer, and not one of its servers: it is left alone then.
+	outage = 3
 	// maxPutOff bounds what is remembered; about 200 bytes each.
 	maxPutOff = 100_000
 )
@@ -86,7 +86,7 @@ func (r *round) try(id string, ask func() error) bool {
 	}
 	r.failed++
 	r.inARow++
-	return r.inARow < down
+	return r.inARow < outage
 }
 
 // err tells what failed.
