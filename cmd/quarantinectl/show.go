@@ -114,6 +114,7 @@ func showIdentity(p *page, d wire.Disk) {
 	p.field("cloud", beside(d.Cloud, d.CloudType))
 	p.field("project", beside(d.Project, d.ProjectID))
 	p.field("user", beside(d.User, d.UserID))
+	p.field("user subject", d.UserSubject)
 	p.field("deleted by", beside(d.Deleter, d.DeleterID))
 	for i, n := range d.NICs {
 		name := ""

@@ -29,6 +29,8 @@ func (c *rbdCloud) VolumePool(context.Context, string) (quarantine.PoolRef, erro
 	return c.pool, nil
 }
 
+func (*rbdCloud) Traits() quarantine.CloudTraits { return quarantine.CloudTraits{} }
+
 func (c *rbdCloud) ImagePool(context.Context) (quarantine.PoolRef, error) { return c.pool, nil }
 
 func (c *rbdCloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quarantine.Made, error) {

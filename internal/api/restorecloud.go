@@ -29,7 +29,7 @@ func (s *Server) restoreVM(ctx context.Context, in *restoreVMInput) (*huma.Strea
 
 func orderOf(w wire.CloudWish) quarantine.CloudOrder {
 	return quarantine.CloudOrder{
-		Cloud: w.Cloud, Project: w.Project, Domain: w.Domain, VolumeType: w.VolumeType, Bootable: w.Bootable,
+		Cloud: w.Cloud, Project: w.Project, Domain: w.Domain, Owner: w.Owner, VolumeType: w.VolumeType, Bootable: w.Bootable,
 		NoFlatten: w.NoFlatten, Move: w.Move, Upload: w.Upload, Network: w.Network, Flavor: w.Flavor, Defanged: w.Defanged,
 	}
 }

@@ -160,6 +160,10 @@ func NewAPI(cfg APIConfig) (*API, error) {
 // Name is the configured name of the cloud.
 func (a *API) Name() string { return a.cfg.Cloud }
 
+// Traits implements quarantine.CloudWriter: Cinder and Glance take clones, and
+// give to projects.
+func (a *API) Traits() quarantine.CloudTraits { return quarantine.CloudTraits{} }
+
 // caresFor reports whether the Ceph cluster is in the service's care.
 func (a *API) caresFor(fsid string) bool {
 	return len(a.cfg.Clusters) == 0 || slices.Contains(a.cfg.Clusters, fsid)

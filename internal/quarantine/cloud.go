@@ -106,10 +106,13 @@ type SeenImages interface {
 type CloudWriter interface {
 	// Name is the configured name of the cloud.
 	Name() string
+	// Traits are what it can do and cannot. They never change.
+	Traits() CloudTraits
 	// VolumePool is where the cloud's volumes of that type are (the default
 	// type where it is empty), ImagePool where its images are. ErrNotFound if
 	// there is no such type, or it is not on RBD; ErrInvalid if the site's
-	// configuration does not tell the pool.
+	// configuration does not tell the pool. A volume of OpenNebula is a
+	// persistent image, and its type the image datastore.
 	VolumePool(ctx context.Context, volumeType string) (PoolRef, error)
 	ImagePool(ctx context.Context) (PoolRef, error)
 
@@ -137,6 +140,15 @@ type CloudWriter interface {
 	// Discard deletes a resource that one of the methods above has just made; one
 	// that is gone is success.
 	Discard(ctx context.Context, m Made) error
+}
+
+// CloudTraits are what tells clouds apart in a restore.
+type CloudTraits struct {
+	// Whole: it must be given images that are no clones, because its own removal
+	// of an image follows it to its parents (the ceph drivers of OpenNebula).
+	Whole bool
+	// Owners: what is made can be given to a user (VolumeOrder.Owner).
+	Owners bool
 }
 
 // Writer is io.Writer, by another name so that this package's ports need no
@@ -175,6 +187,7 @@ type VolumeOrder struct {
 	// alone is not enough.
 	Project  string
 	Domain   string
+	Owner    string // id or name of the user to own it; only with CloudTraits.Owners
 	Type     string // volume type; empty: the default
 	Bootable bool
 	Metadata map[string]string
@@ -187,6 +200,7 @@ type ImageOrder struct {
 	Name       string
 	Project    string // owner; as in VolumeOrder
 	Domain     string
+	Owner      string // as in VolumeOrder
 	SizeBytes  int64
 	Properties map[string]string
 }
@@ -196,6 +210,7 @@ type ServerOrder struct {
 	Name    string
 	Project string // as in VolumeOrder
 	Domain  string
+	Owner   string // as in VolumeOrder
 	Flavor  string // id or name; empty: the smallest that fits the root volume
 	// Root is the volume to boot from, Data the volumes to attach.
 	Root string

@@ -32,9 +32,10 @@ type CloudOrder struct {
 	Cloud string
 	// Name is what the resource is to be called; empty: after what it was.
 	Name string
-	// Project and Domain: as in VolumeOrder.
+	// Project, Domain and Owner: as in VolumeOrder.
 	Project string
 	Domain  string
+	Owner   string
 	// VolumeType is the type of the volumes; empty: the cloud's default.
 	VolumeType string
 	// Bootable makes a volume bootable that would not be one; a root disk's
@@ -137,6 +138,9 @@ func (r *CloudRestorer) Plan(ctx context.Context, o CloudOrder) (CloudPlan, erro
 	if err != nil {
 		return CloudPlan{}, err
 	}
+	if err := fits(cloud, o, disks); err != nil {
+		return CloudPlan{}, err
+	}
 	p := CloudPlan{Cloud: cloud.Name(), As: o.As, Name: cmp.Or(o.Name, defaultName(disks[0])), Items: []PlanItem{}, LeftOut: left}
 	for i, d := range disks {
 		it := itemOf(d)
@@ -154,6 +158,20 @@ func (r *CloudRestorer) Plan(ctx context.Context, o CloudOrder) (CloudPlan, erro
 		p.Items = append(p.Items, it)
 	}
 	return p, nil
+}
+
+// fits refuses what the cloud cannot do.
+func fits(cloud CloudWriter, o CloudOrder, disks []Disk) error {
+	t := cloud.Traits()
+	switch {
+	case o.Owner != "" && !t.Owners:
+		return invalidf("cloud %s gives what it makes to projects, and takes no owner", cloud.Name())
+	case t.Whole && o.NoFlatten:
+		return invalidf("cloud %s takes no copy-on-write clones: it removes an image's parents with the image", cloud.Name())
+	case t.Whole && o.Move && disks[0].Pins():
+		return refusedf("disk %s is a clone of %s/%s, which cloud %s would remove with it; restore a copy, or have a policy flatten the disk first", disks[0].ID, disks[0].Parent.Key.PoolRef(), disks[0].Parent.Name, cloud.Name())
+	}
+	return nil
 }
 
 // destine finds out where the item's image is to be made, and how.

@@ -263,7 +263,7 @@ func (w *cloudWork) volume(ctx context.Context, c *cloudCopy) (Disk, error) {
 
 func (w *cloudWork) volumeOrder(c *cloudCopy) VolumeOrder {
 	return VolumeOrder{
-		Source: c.name, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain, Type: w.order.VolumeType,
+		Source: c.name, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain, Owner: w.order.Owner, Type: w.order.VolumeType,
 		Bootable: c.item.Bootable, Metadata: map[string]string{metadataDisk: c.item.Disk},
 	}
 }
@@ -335,7 +335,7 @@ const imageSnapshot = "snap"
 
 func (w *cloudWork) imageOrder(c *cloudCopy) ImageOrder {
 	return ImageOrder{
-		Source: c.name, FSID: c.item.dst.FSID, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain,
+		Source: c.name, FSID: c.item.dst.FSID, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain, Owner: w.order.Owner,
 		SizeBytes: c.item.SizeBytes, Properties: map[string]string{metadataDisk: c.item.Disk},
 	}
 }
@@ -407,7 +407,7 @@ func (w *cloudWork) given(ctx context.Context, c *cloudCopy, as string, made Mad
 func (w *cloudWork) boot(ctx context.Context) error {
 	root := w.copies[0]
 	o := ServerOrder{
-		Name: w.plan.Name, Project: w.order.Project, Domain: w.order.Domain, Flavor: w.order.Flavor, Network: w.order.Network,
+		Name: w.plan.Name, Project: w.order.Project, Domain: w.order.Domain, Owner: w.order.Owner, Flavor: w.order.Flavor, Network: w.order.Network,
 		Defanged: w.order.Defanged, Metadata: map[string]string{metadataDisk: root.item.Disk},
 	}
 	for i, c := range w.copies {

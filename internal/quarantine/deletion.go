@@ -50,6 +50,9 @@ type Principal struct {
 	// Domain is the name (or where only that is known, the id) of the Keystone
 	// domain that the user or project belongs to.
 	Domain string `json:"domain,omitempty"`
+	// Subject is the name of a user at the provider that vouches for them, as
+	// the DN of an X.509 certificate.
+	Subject string `json:"subject,omitempty"`
 }
 
 // Label is the name where one is known, else the id.

@@ -347,5 +347,8 @@ func fillPrincipal(p, known Principal) Principal {
 	if p.Domain == "" {
 		p.Domain = known.Domain
 	}
+	if p.Subject == "" {
+		p.Subject = known.Subject
+	}
 	return p
 }

@@ -117,7 +117,7 @@ func mergePrincipal(a, b Principal) Principal {
 		}
 		return b
 	case a.ID == b.ID:
-		return Principal{ID: a.ID, Name: mergeString(a.Name, b.Name), Domain: mergeString(a.Domain, b.Domain)}
+		return Principal{ID: a.ID, Name: mergeString(a.Name, b.Name), Domain: mergeString(a.Domain, b.Domain), Subject: mergeString(a.Subject, b.Subject)}
 	case a.ID == "" || b.ID != "" && b.ID < a.ID:
 		return b
 	}

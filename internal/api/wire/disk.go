@@ -26,6 +26,7 @@ type Disk struct {
 	User             string            `json:"user" doc:"the owner: name, or id where no name is known"`
 	UserID           string            `json:"user_id"`
 	UserDomain       string            `json:"user_domain,omitempty" doc:"the Keystone domain of the user"`
+	UserSubject      string            `json:"user_subject,omitempty" doc:"the user's name at who vouches for them, as an X.509 DN"`
 	Deleter          string            `json:"deleter" doc:"who asked for the deletion"`
 	DeleterID        string            `json:"deleter_id"`
 	Flavor           string            `json:"flavor,omitempty"`
@@ -110,6 +111,7 @@ func (w *Disk) explain(del *quarantine.Deletion) {
 	w.User, w.UserID = del.User.Label(), del.User.ID
 	w.Deleter, w.DeleterID = del.Deleter.Label(), del.Deleter.ID
 	w.Flavor, w.Image, w.Host, w.AvailabilityZone = del.Flavor, del.Image.Label(), del.Host, del.AvailabilityZone
+	w.UserSubject = del.User.Subject
 	w.ProjectDomain, w.UserDomain, w.KeyPair, w.Volumes = del.Project.Domain, del.User.Domain, del.KeyPair, del.Volumes
 	w.Metadata, w.Tags, w.NICs = del.Metadata, del.Tags, del.Addresses
 	w.CreatedAt, w.RequestID, w.DeletionID = del.CreatedAt, del.RequestID, del.ID

@@ -44,9 +44,10 @@ type VMRestoreRequest struct {
 // CloudWish is what a cloud is to make, and how.
 type CloudWish struct {
 	Cloud      string `json:"cloud,omitempty" doc:"configured name of the cloud; the disk's own, or the only one, where it is empty"`
-	Project    string `json:"project,omitempty" doc:"id or name of the project that is to own it; the service's own where it is empty"`
+	Project    string `json:"project,omitempty" doc:"id or name of the project (in OpenNebula the group) that is to own it; the service's own where it is empty"`
 	Domain     string `json:"domain,omitempty" doc:"name or id of the project's domain"`
-	VolumeType string `json:"volume_type,omitempty"`
+	Owner      string `json:"owner,omitempty" doc:"id or name of the user that is to own it, in OpenNebula"`
+	VolumeType string `json:"volume_type,omitempty" doc:"type of the volumes; in OpenNebula the image datastore"`
 	Bootable   bool   `json:"bootable,omitempty" doc:"make a volume bootable that is of no root disk"`
 	NoFlatten  bool   `json:"no_flatten,omitempty" doc:"leave volumes copy-on-write clones; the disks cannot be purged while they live"`
 	Move       bool   `json:"move,omitempty" doc:"give the disk itself, which leaves quarantine; only where no copy is needed"`

@@ -27,6 +27,8 @@ type Cloud struct {
 	// NoTransfers: a volume cannot be offered to another project. That shows
 	// when the image has been renamed already.
 	NoTransfers bool
+	// Can is what Traits returns.
+	Can quarantine.CloudTraits
 	// Hook, where not nil, sees every call by its method's name, before it acts
 	// (".before") and after (".after"). An error fails the call, and what the
 	// call made is taken back.
@@ -67,6 +69,9 @@ func New(name string, c *fakeceph.Ceph, volumes, images quarantine.PoolRef) *Clo
 
 // Name is the cloud's name.
 func (c *Cloud) Name() string { return c.name }
+
+// Traits are as Can says.
+func (c *Cloud) Traits() quarantine.CloudTraits { return c.Can }
 
 // VolumePool knows the default type and "fast".
 func (c *Cloud) VolumePool(_ context.Context, volumeType string) (quarantine.PoolRef, error) {
