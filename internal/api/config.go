@@ -20,6 +20,10 @@ type Config struct {
 	Tokens  []Token
 	// Hooks are the payload forms by the source in the hook's path.
 	Hooks map[string]Hook
+	// Drivers are the kinds of storage drivers that may ask, by the source in
+	// the path, and Interceptor who answers them.
+	Drivers     map[string]Driver
+	Interceptor Interceptor
 	// Clouds are the configured clouds: name → type (openstack, opennebula,
 	// generic).
 	Clouds map[string]string

@@ -30,7 +30,7 @@ func (s *Server) hook(ctx context.Context, in *hookInput) (*answer[wire.Hooked],
 	if !in.DryRun && token.Role != RoleHook && !token.Role.may(RoleOperator) {
 		return nil, forbidden(fmt.Sprintf("recording needs the role hook or operator; the token %s has the role %s, which may use dry_run=true", token.Name, token.Role))
 	}
-	cloud, err := s.hookCloud(token, h, in)
+	cloud, err := s.reporter(token, in.Cloud, h.CloudType, "hook "+in.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +46,9 @@ func (s *Server) hook(ctx context.Context, in *hookInput) (*answer[wire.Hooked],
 	return answered(wire.Hooked{DryRun: in.DryRun, Deletions: listed(deletions)}, nil)
 }
 
-// hookCloud says for which cloud the hook speaks.
-func (s *Server) hookCloud(token *Token, h Hook, in *hookInput) (string, error) {
-	cloud := in.Cloud
+// reporter says for which cloud of that type who reports speaks, given what the
+// request says of it.
+func (s *Server) reporter(token *Token, cloud, cloudType, who string) (string, error) {
 	if token.Role == RoleHook {
 		if cloud != "" && cloud != token.Cloud {
 			return "", forbidden(fmt.Sprintf("the token %s speaks for cloud %s, not for %s", token.Name, token.Cloud, cloud))
@@ -58,26 +58,26 @@ func (s *Server) hookCloud(token *Token, h Hook, in *hookInput) (string, error) 
 	if cloud == "" {
 		var fitting []string
 		for name, typ := range s.cfg.Clouds {
-			if typ == h.CloudType {
+			if typ == cloudType {
 				fitting = append(fitting, name)
 			}
 		}
 		slices.Sort(fitting)
 		switch len(fitting) {
 		case 0:
-			return "", invalidf("no cloud of type %s is configured", h.CloudType)
+			return "", invalidf("no cloud of type %s is configured", cloudType)
 		case 1:
 			return fitting[0], nil
 		}
 		return "", invalidf("query.cloud: say which of %s it is", strings.Join(fitting, ", "))
 	}
 	switch typ := s.cfg.Clouds[cloud]; typ {
-	case h.CloudType:
+	case cloudType:
 		return cloud, nil
 	case "":
 		return "", invalidf("query.cloud: cloud %q is not configured", cloud)
 	default:
-		return "", invalidf("hook %s is for clouds of type %s; %s is of type %s", in.Source, h.CloudType, cloud, typ)
+		return "", invalidf("%s is for clouds of type %s; %s is of type %s", who, cloudType, cloud, typ)
 	}
 }
 

@@ -43,6 +43,7 @@ func (s *Server) routes() {
 	register(s, post("/v1/catalog/rebuild", "rebuild-catalog", "Recreate the catalog from the records on the images"), RoleAdmin, s.rebuildCatalog)
 	register(s, post("/v1/custody/verify", "verify-custody", "Check the custody log's chain"), RoleViewer, s.verifyCustody)
 	register(s, post("/v1/hooks/{source}", "hook", "Take a cloud's report of a deletion"), RoleHook, s.hook)
+	register(s, post("/v1/drivers/{source}/{action}", "driver", "Answer a cloud's storage driver that is about to remove a disk"), RoleHook, s.driver)
 
 	register(s, get("/healthz", "health", "Say that the process is alive"), rolePublic, s.health)
 	register(s, get("/readyz", "ready", "Say whether the service can do its work"), rolePublic, s.ready)
@@ -73,7 +74,10 @@ func register[I, O any](s *Server, op huma.Operation, need Role, handler func(ct
 	if need != rolePublic {
 		op.Security = []map[string][]string{{bearer: {}}}
 		needs := "Needs the role " + string(need) + " or a higher one."
-		if need == RoleHook {
+		switch {
+		case op.OperationID == "driver":
+			needs = "Needs the role hook, or operator."
+		case need == RoleHook:
 			needs = "Needs the role hook, or operator; with dry_run viewer is enough."
 		}
 		op.Description = strings.TrimSpace(op.Description + " " + needs)

@@ -140,6 +140,9 @@ func (c *Config) validate() error {
 	for name, h := range c.Hooks {
 		need(h.Decode != nil && h.CloudType != "", "the decoder or the cloud type of hook "+name)
 	}
+	for name, d := range c.Drivers {
+		need(d.Dying != nil && d.CloudType != "" && len(d.Actions) > 0 && c.Interceptor != nil, "the actions, the decoder or the cloud type of driver "+name+", or Interceptor")
+	}
 	errs = append(errs, c.validateTokens())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("the API's configuration: %w: %w", quarantine.ErrInvalid, err)

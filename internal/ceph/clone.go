@@ -44,6 +44,16 @@ func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src strin
 	})
 }
 
+// RenameImage renames a live image within its pool; it may be open. Similar to:
+// rbd rename.
+func (r *Registry) RenameImage(ctx context.Context, pool quarantine.PoolRef, from, to string) error {
+	c, io, err := r.pool(ctx, pool)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "rename "+pool.String()+"/"+from+" to "+to, func() error { return rbd.GetImage(io, from).Rename(to) })
+}
+
 // ProtectSnapshot takes a snapshot and protects it; one that is there, and one
 // that is protected, is success. Similar to: rbd snap create --image-id ID
 // --snap NAME; rbd snap protect --image-id ID --snap NAME.

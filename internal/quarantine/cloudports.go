@@ -12,6 +12,15 @@ type Snapshotter interface {
 	ProtectSnapshot(ctx context.Context, key Key, name string) error
 }
 
+// Renamer gives an image another name, where a cloud that is to take it over
+// does not do so itself.
+type Renamer interface {
+	// RenameImage renames a live image within its pool. ErrNotFound if there is
+	// none of that name, ErrExists if the other name is taken. Similar to: rbd
+	// rename.
+	RenameImage(ctx context.Context, pool PoolRef, from, to string) error
+}
+
 // Discarder removes the copies that a restore has made and could not hand to a
 // cloud, and nothing else: *Collector. It is all of the removing side that a
 // CloudRestorer is given.

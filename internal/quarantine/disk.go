@@ -63,7 +63,10 @@ type Capture string
 const (
 	CaptureGuard Capture = "guard" // librbd moved it to the trash: nothing could be lost
 	CaptureRaced Capture = "raced" // seized before the cloud's own remove: a race, won
-	CaptureNone  Capture = "none"  // a lost disk
+	// CaptureDriver: the cloud's storage driver asked before it removed it, and
+	// waited: nothing could be lost.
+	CaptureDriver Capture = "driver"
+	CaptureNone   Capture = "none" // a lost disk
 )
 
 // Hold is a legal hold: while one is open the disk never expires.

@@ -227,7 +227,7 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 	switch {
 	case name == "":
 		return "check", "", fmt.Errorf("disk %s: its image exists, but is neither in the trash nor in the directory: %w", d.ID, ErrBusy)
-	case d.State == Pending && d.Capture == CaptureRaced && name == d.OriginalName:
+	case d.State == Pending && (d.Capture == CaptureRaced || d.Capture == CaptureDriver) && name == d.OriginalName:
 		// A seizure that was cut short before the move. The cloud still means
 		// to remove it.
 		if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {

@@ -134,7 +134,7 @@ func (r *Recorder) seize(ctx context.Context, d Deletion) {
 				if !ref.Matches(pool.PoolRef, name) || name != ref.Name && !ref.ownPrefix(d) {
 					continue
 				}
-				if _, err := r.adopter.Seize(ctx, pool, name, imageID); err != nil {
+				if _, err := r.adopter.Seize(ctx, pool, name, imageID, CaptureRaced); err != nil {
 					r.ledger.log.Error("seize", "deletion", d.ID, "pool", pool.PoolRef.String(), "name", name, "error", err)
 				}
 			}
@@ -164,7 +164,7 @@ func hasPart(name, id string) bool {
 // Seize takes a live image under quarantine: the intent is committed, then the
 // image is moved to the trash under full protection, then it is adopted as any
 // other entry.
-func (a *Adopter) Seize(ctx context.Context, pool Pool, name, imageID string) (Disk, error) {
+func (a *Adopter) Seize(ctx context.Context, pool Pool, name, imageID string, capture Capture) (Disk, error) {
 	key := pool.Key(imageID)
 	id := key.DiskID()
 	unlock, err := a.ledger.lock(ctx, id)
@@ -191,7 +191,7 @@ func (a *Adopter) Seize(ctx context.Context, pool Pool, name, imageID string) (D
 		if d.State.InQuarantine() {
 			return d, nil // another report was faster
 		}
-		if d, err = a.begin(ctx, d, id, e, ImageInfo{SizeBytes: -1}, CaptureRaced); err != nil {
+		if d, err = a.begin(ctx, d, id, e, ImageInfo{SizeBytes: -1}, capture); err != nil {
 			return d, err
 		}
 	}

@@ -53,7 +53,7 @@ type Disk struct {
 	Role         string `json:"role,omitempty" doc:"root, ephemeral, swap, config, rescue, volume …"`
 	SizeBytes    int64  `json:"size_bytes" doc:"provisioned"`
 	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
-	Capture      string `json:"capture" doc:"guard, raced or none"`
+	Capture      string `json:"capture" doc:"guard, driver, raced or none"`
 	Sealed       bool   `json:"sealed"`
 	// Parent is the image that the disk was cloned from.
 	Parent *Parent `json:"parent,omitempty"`

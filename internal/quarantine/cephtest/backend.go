@@ -13,6 +13,7 @@ type Ceph interface {
 	quarantine.Images
 	quarantine.Cloner
 	quarantine.Snapshotter
+	quarantine.Renamer
 	quarantine.Reader
 	quarantine.Guard
 	quarantine.Clusters
@@ -76,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"FlattenMakesIndependent":     flattenMakesIndependent,
 		"MarksGoWithClones":           marksGoWithClones,
 		"ProtectsSnapshots":           protectsSnapshots,
+		"Renames":                     renames,
 		"LineageTellsWhatStandsWhere": lineageTells,
 		"LineageOfWhatIsLeft":         lineageOfShallow,
 		"FlattenOfASealedDisk":        flattenSealed,

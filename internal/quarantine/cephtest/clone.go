@@ -81,3 +81,21 @@ func flattenMakesIndependent(e *env) {
 	got, _ = e.sealed(clone, size)
 	e.same(got, content(size, map[int64][]byte{100: more, 7 * mib: data}))
 }
+
+// A live image is renamed and loses nothing; a name that is not there, or taken,
+// is refused, and changes nothing.
+func renames(e *env) {
+	e.is(e.Ceph.RenameImage(e.ctx, e.Pool, "nothing", "other"), quarantine.ErrNotFound)
+	key := e.create(e.Pool, "one")
+	data := e.write(key, 0, 64*kib)
+	other := e.create(e.Pool, "taken")
+	e.is(e.Ceph.RenameImage(e.ctx, e.Pool, "one", "taken"), quarantine.ErrExists)
+	e.ok(e.Ceph.RenameImage(e.ctx, e.Pool, "one", "two"))
+	if live := e.live(e.Pool); len(live) != 2 || live["two"] != key.ImageID || live["taken"] != other.ImageID {
+		e.Errorf("after the renames there is %v", live)
+	}
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "two", day))
+	e.seal(key)
+	got, _ := e.sealed(key, size)
+	e.same(got, content(size, map[int64][]byte{0: data}))
+}

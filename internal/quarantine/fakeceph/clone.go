@@ -60,6 +60,24 @@ func (c *Ceph) ProtectSnapshot(ctx context.Context, key quarantine.Key, snap str
 	})
 }
 
+// RenameImage renames a live image.
+func (c *Ceph) RenameImage(ctx context.Context, p quarantine.PoolRef, from, to string) error {
+	return do(ctx, c, Call{Verb: "RenameImage", Pool: p, Name: from}, func() error { return c.rename(p, from, to) })
+}
+
+// rename is RenameImage for callers that hold c.mu.
+func (c *Ceph) rename(p quarantine.PoolRef, name, to string) error {
+	img := c.live(p, name)
+	if img == nil {
+		return fmt.Errorf("rename %s/%s: %w", p, name, quarantine.ErrNotFound)
+	}
+	if c.live(p, to) != nil {
+		return fmt.Errorf("rename %s/%s to %s: %w", p, name, to, quarantine.ErrExists)
+	}
+	img.name = to
+	return nil
+}
+
 // Flatten copies the parent's blocks into the image.
 func (c *Ceph) Flatten(ctx context.Context, p quarantine.PoolRef, name string, progress quarantine.Progress) error {
 	return do(ctx, c, Call{Verb: "Flatten", Pool: p, Name: name}, func() error {

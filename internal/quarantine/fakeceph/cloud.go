@@ -107,15 +107,7 @@ func (c *Ceph) cloudRemove(p quarantine.PoolRef, name string) error {
 func (c *Ceph) CloudRename(p quarantine.PoolRef, name, to string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	img := c.live(p, name)
-	if img == nil {
-		return fmt.Errorf("rename %s/%s: %w", p, name, quarantine.ErrNotFound)
-	}
-	if c.live(p, to) != nil {
-		return fmt.Errorf("rename %s/%s to %s: %w", p, name, to, quarantine.ErrExists)
-	}
-	img.name = to
-	return nil
+	return c.rename(p, name, to)
 }
 
 // CloudTrash is `rbd trash mv`: CEPH_TRASH=yes of OpenNebula, Cinder's own
