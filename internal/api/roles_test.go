@@ -44,6 +44,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", "/v1/catalog/rebuild", "", api.RoleAdmin},
 		{"POST", "/v1/custody/verify", "", api.RoleViewer},
 		{"POST", "/v1/hooks/generic", genericBody("vm-9"), api.RoleHook},
+		{"POST", "/v1/drivers/vac/remove", "root", api.RoleHook},
 	}
 }
 

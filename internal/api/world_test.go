@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -155,9 +156,12 @@ func (w *world) wire() {
 			"openstack":  {CloudType: quarantine.CloudOpenStack, Decode: noDeletions},
 			"opennebula": {CloudType: quarantine.CloudOpenNebula, Decode: noDeletions},
 		},
-		Clouds:   map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
-		Clusters: w.ceph,
-		Disks:    cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger, w.ceph, w.ceph),
+		// Its driver says the name of the disk.
+		Drivers:     map[string]api.Driver{"vac": {CloudType: quarantine.CloudGeneric, Actions: []string{"remove"}, Dying: dying}},
+		Interceptor: quarantine.NewInterceptor(w.record, w.ceph),
+		Clouds:      map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
+		Clusters:    w.ceph,
+		Disks:       cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger, w.ceph, w.ceph),
 		Restorer: restorer, Clouder: quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
@@ -175,6 +179,24 @@ func (w *world) wire() {
 		Metrics:   http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "up 1\n") }),
 		Requested: w.requests.add,
 	}
+}
+
+// dying is what the driver of VM 9 is about to do: remove the disk that the body
+// names.
+func dying(_ context.Context, cloud, _ string, body []byte) (quarantine.Deletion, []quarantine.DiskRef, error) {
+	refs := []quarantine.DiskRef{{Name: string(body)}}
+	switch string(body) {
+	case "migration":
+		return quarantine.Deletion{}, nil, nil
+	case "stranger":
+		return quarantine.Deletion{}, nil, fmt.Errorf("VM 10: %w", quarantine.ErrNotFound)
+	case "silence":
+		return quarantine.Deletion{}, nil, fmt.Errorf("ask the cloud: %w", quarantine.ErrUnavailable)
+	}
+	return quarantine.Deletion{
+		ID: quarantine.DeletionID(cloud, quarantine.KindDelete, "9", ""), Cloud: cloud, CloudType: quarantine.CloudGeneric, Kind: quarantine.KindDelete,
+		ResourceKind: quarantine.ResourceVM, ResourceID: "9", Disks: refs,
+	}, refs, nil
 }
 
 func noDeletions(string, []byte) ([]quarantine.Deletion, error) { return nil, nil }

@@ -109,7 +109,7 @@ func TestMergeTakesTheTypesName(t *testing.T) {
 // whole is a Deletion with every field set.
 func whole() quarantine.Deletion {
 	p := func(n string) quarantine.Principal {
-		return quarantine.Principal{ID: n, Name: n + " name", Domain: n + " domain"}
+		return quarantine.Principal{ID: n, Name: n + " name", Domain: n + " domain", Subject: "/CN=" + n}
 	}
 	return quarantine.Deletion{
 		ID: "one", Cloud: "os", CloudType: quarantine.CloudOpenStack, Kind: quarantine.KindDelete,
