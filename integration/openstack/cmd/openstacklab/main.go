@@ -130,13 +130,17 @@ func up(ctx context.Context, dir, cephDir string, commit time.Duration, log *slo
 		return fmt.Errorf("%w\nhint: it did not survive; remove it first: openstacklab down -dir %s", err, dir)
 	}
 	ceph, err := cephlab.Open(cephDir)
-	if errors.Is(err, os.ErrNotExist) {
+	own := errors.Is(err, os.ErrNotExist)
+	if own {
 		ceph, err = cephlab.Start(ctx, cephlab.Options{Dir: cephDir, Detached: true, CommitInterval: commit})
 	}
 	if err != nil {
 		return err
 	}
 	l, err = openstacklab.Start(ctx, openstacklab.Options{Dir: dir, Ceph: ceph, Detached: true, Log: log})
+	if err != nil && own {
+		err = errors.Join(err, cephlab.Remove(cephDir)) // else nobody would know that it runs
+	}
 	if err != nil {
 		return err
 	}
