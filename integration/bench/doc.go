@@ -23,7 +23,8 @@
 //     that they see to the last, so that the start of an interpreter does not
 //     count; and both must have kept exactly the messages that report a deletion.
 //     What follows from keeping one, the commit to the catalog, is on neither
-//     side. How fast the consumer is alone is counted by a second of its core.
+//     side. How fast each is alone is counted by a second of its core: by the
+//     clock the faster one waits for the broker.
 //
 // # How
 //

@@ -53,7 +53,8 @@ func listen(ctx context.Context, messages []notification, p listenPlan) (res lis
 	if err != nil {
 		return res, fmt.Errorf("find the bench's own program: %w", err)
 	}
-	ours := side{lab.URL(), "ours", p.ours, []string{self, consumeCommand}, []string{"GOMAXPROCS=1"}}
+	ours := side{lab.URL(), "ours", p.ours, []string{self, consumeCommand}, []string{"GOMAXPROCS=1", "GOGC=300"}}
+	// The service sets GOGC itself (cmd/quarantined).
 	// A clean environment: what the user's Python finds is not Debian's.
 	oslo := side{lab.URL(), "oslo", p.oslo, []string{python, "-I", "-c", osloListener}, nil}
 	for i := range p.rounds {

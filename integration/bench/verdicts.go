@@ -34,7 +34,9 @@ const (
 	barConsume = 5000
 	barRSS     = 100
 	// barOslo: what a site would write for itself, with the same filter on the
-	// same broker. By the clock: whatever else the machine does hits both.
+	// same broker. By messages a second of its core, as consume_rate: by the clock
+	// the consumer waits for the broker, which on two cores delivers such messages
+	// no faster, also to a client that drops them unread. The table shows both.
 	barOslo = 10
 )
 
@@ -76,7 +78,7 @@ func (r *results) listenerVerdicts() []measure.Verdict {
 		{Name: "consume_rss", Value: float64(r.listen.oursRSS) / 1e6, Unit: "MB", Bar: barRSS, AtMost: true},
 	}
 	if r.listen.oslo.n > 0 {
-		vs = append(vs, measure.Verdict{Name: "consume_vs_oslo", Value: r.listen.ours.perSecond() / r.listen.oslo.perSecond(), Unit: "x", Bar: barOslo})
+		vs = append(vs, measure.Verdict{Name: "consume_vs_oslo", Value: r.listen.ours.perCPUSecond() / r.listen.oslo.perCPUSecond(), Unit: "x", Bar: barOslo})
 	}
 	return vs
 }
