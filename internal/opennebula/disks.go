@@ -11,7 +11,7 @@ import (
 // that is going, else all that are not persistent.
 func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 	var refs []quarantine.DiskRef
-	systemPool := ""
+	var system quarantine.DiskRef
 	for _, d := range v.Disks {
 		if a.kind == quarantine.KindDiskDetach && d.Attach != "YES" {
 			continue
@@ -23,7 +23,7 @@ func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 		ref.Required = a.proven && d.TMMad == "ceph"
 		switch {
 		case d.volatile():
-			systemPool = ref.Pool
+			system = ref
 			if strings.EqualFold(d.Type, "swap") {
 				ref.Role = "swap"
 			}
@@ -34,7 +34,7 @@ func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 	}
 	if a.kind != quarantine.KindDiskDetach && v.onCeph() && len(refs) > 0 {
 		// The memory of a VM that is suspended or stopped.
-		refs = append(refs, quarantine.DiskRef{Pool: systemPool, Name: "one-sys-" + v.ID + "-checkpoint", Role: "disk"})
+		refs = append(refs, quarantine.DiskRef{Pool: system.Pool, Namespace: system.Namespace, Name: "one-sys-" + v.ID + "-checkpoint", Role: "disk"})
 	}
 	return refs
 }
@@ -86,7 +86,8 @@ func (d *diskXML) ref(vm string) (quarantine.DiskRef, bool) {
 	}
 	switch {
 	case d.volatile():
-		return quarantine.DiskRef{Pool: cut(d.PoolName, maxName), Name: "one-sys-" + vm + "-" + d.ID, Prefix: true, Role: "ephemeral"}, true
+		pool, namespace := poolName(d.PoolName)
+		return quarantine.DiskRef{Pool: pool, Namespace: namespace, Name: "one-sys-" + vm + "-" + d.ID, Prefix: true, Role: "ephemeral"}, true
 	case d.Clone == "YES" && d.Source != "":
 		ref := source(d.Source, d.PoolName)
 		if ref.Name == "" {
@@ -106,7 +107,9 @@ func source(src, pool string) quarantine.DiskRef {
 	parts := strings.SplitN(src, "/", 3)
 	switch len(parts) {
 	case 1:
-		return quarantine.DiskRef{Pool: cut(pool, maxName), Name: parts[0]}
+		ref := quarantine.DiskRef{Name: parts[0]}
+		ref.Pool, ref.Namespace = poolName(pool)
+		return ref
 	case 2:
 		return quarantine.DiskRef{Pool: parts[0], Name: parts[1]}
 	}

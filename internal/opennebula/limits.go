@@ -16,7 +16,7 @@ const (
 // long, by many small elements, nested or not. Entities are no danger, because
 // encoding/xml knows none but the five of XML.
 type limited struct {
-	d        *xml.Decoder
+	*xml.Decoder
 	elements int
 }
 
@@ -24,12 +24,12 @@ func newDecoder(doc []byte) (*xml.Decoder, error) {
 	if bytes.Count(doc, []byte("=")) > maxAttributes {
 		return nil, invalidf("the document has more than %d attributes", maxAttributes)
 	}
-	return xml.NewTokenDecoder(&limited{d: xml.NewDecoder(bytes.NewReader(doc))}), nil
+	return xml.NewTokenDecoder(&once{d: &limited{Decoder: xml.NewDecoder(bytes.NewReader(doc))}}), nil
 }
 
 // Token implements xml.TokenReader.
 func (l *limited) Token() (xml.Token, error) {
-	tok, err := l.d.Token()
+	tok, err := l.Decoder.Token()
 	if err != nil {
 		return tok, err
 	}

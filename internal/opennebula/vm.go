@@ -180,9 +180,17 @@ func positive(s string) bool {
 
 // checkNumber refuses what is not a small decimal number in its usual form.
 func checkNumber(what, s string) error {
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil || strconv.FormatUint(n, 10) != s {
+	if _, err := number(s); err != nil {
 		return invalidf("%s is %q, not a number", what, cut(s, 40))
 	}
 	return nil
+}
+
+// number reads an id of OpenNebula: a small decimal number in its usual form.
+func number(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || strconv.FormatUint(n, 10) != s {
+		return 0, strconv.ErrSyntax
+	}
+	return int(n), nil
 }

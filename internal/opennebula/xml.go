@@ -19,18 +19,18 @@ type ownerXML struct {
 
 type vmXML struct {
 	ownerXML
-	State        string       `xml:"STATE"`
-	LCMState     string       `xml:"LCM_STATE"`
-	PrevState    string       `xml:"PREV_STATE"`
-	PrevLCMState string       `xml:"PREV_LCM_STATE"`
-	STime        string       `xml:"STIME"`
-	ETime        string       `xml:"ETIME"`
-	Boot         string       `xml:"TEMPLATE>OS>BOOT"`
-	Disks        []diskXML    `xml:"TEMPLATE>DISK"`
-	NICs         []nicXML     `xml:"TEMPLATE>NIC"`
-	Aliases      []nicXML     `xml:"TEMPLATE>NIC_ALIAS"`
-	UserTemplate flat         `xml:"USER_TEMPLATE"`
-	History      []historyXML `xml:"HISTORY_RECORDS>HISTORY"`
+	State        string        `xml:"STATE"`
+	LCMState     string        `xml:"LCM_STATE"`
+	PrevState    string        `xml:"PREV_STATE"`
+	PrevLCMState string        `xml:"PREV_LCM_STATE"`
+	STime        string        `xml:"STIME"`
+	ETime        string        `xml:"ETIME"`
+	Boot         string        `xml:"TEMPLATE>OS>BOOT"`
+	Disks        some[diskXML] `xml:"TEMPLATE>DISK"`
+	NICs         some[nicXML]  `xml:"TEMPLATE>NIC"`
+	Aliases      some[nicXML]  `xml:"TEMPLATE>NIC_ALIAS"`
+	UserTemplate flat          `xml:"USER_TEMPLATE"`
+	History      historyList   `xml:"HISTORY_RECORDS"`
 }
 
 type diskXML struct {
@@ -68,13 +68,69 @@ type historyXML struct {
 	RequestID string `xml:"REQUEST_ID"`
 }
 
+// Bounds of lists, far above what OpenNebula can make a VM of.
+const (
+	maxList    = 4096
+	maxHistory = 10_000 // the newest
+)
+
+// some is a list of at most maxList elements; the others are left out.
+type some[T any] []T
+
+// UnmarshalXML implements xml.Unmarshaler.
+func (s *some[T]) UnmarshalXML(d *xml.Decoder, el xml.StartElement) error {
+	if len(*s) == maxList {
+		return d.Skip()
+	}
+	var v T
+	if err := d.DecodeElement(&v, &el); err != nil {
+		return err
+	}
+	*s = append(*s, v)
+	return nil
+}
+
+// historyList is what a HISTORY_RECORDS element holds. If there is more than one
+// element, it is what the last one holds (see once).
+type historyList []historyXML
+
+// UnmarshalXML implements xml.Unmarshaler.
+func (h *historyList) UnmarshalXML(d *xml.Decoder, el xml.StartElement) error {
+	var v struct {
+		Records newest `xml:"HISTORY"`
+	}
+	if err := d.DecodeElement(&v, &el); err != nil {
+		return err
+	}
+	*h = historyList(v.Records)
+	return nil
+}
+
+// newest is a list of the last maxHistory elements, or somewhat more.
+type newest []historyXML
+
+// UnmarshalXML implements xml.Unmarshaler.
+func (n *newest) UnmarshalXML(d *xml.Decoder, el xml.StartElement) error {
+	var v historyXML
+	if err := d.DecodeElement(&v, &el); err != nil {
+		return err
+	}
+	if len(*n) == 2*maxHistory {
+		*n = append(newest(nil), (*n)[maxHistory:]...)
+	}
+	*n = append(*n, v)
+	return nil
+}
+
 type imageXML struct {
 	ownerXML
 	State    string `xml:"STATE"`
 	DiskType string `xml:"DISK_TYPE"` // a number here
 	Source   string `xml:"SOURCE"`
 	RegTime  string `xml:"REGTIME"`
-	Template flat   `xml:"TEMPLATE"`
+	// Datastore is the name of the one that the image is in.
+	Datastore string `xml:"DATASTORE"`
+	Template  flat   `xml:"TEMPLATE"`
 }
 
 // Bounds of what is kept of a template.
