@@ -102,6 +102,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/quarantinectl"},
 	"github.com/jedib0t/go-pretty":            {"cmd/quarantinectl"},
 	"github.com/vbauerster/mpb":               {"cmd/quarantinectl"},
+	"golang.org/x/text":                       {"internal/opennebula"},
 	"github.com/rogpeppe/go-internal":         nil, // tests only
 	"pgregory.net/rapid":                      nil,
 	"quarantine/internal/quarantine/fakeceph": nil,

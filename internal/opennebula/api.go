@@ -55,14 +55,19 @@ type APIConfig struct {
 type API struct {
 	cfg    APIConfig
 	client *http.Client
+	names  *names
 }
 
 // NewAPI makes the client. The front-end need not be up. An error wraps
 // ErrInvalid if the configuration cannot be right.
 func NewAPI(cfg APIConfig) (*API, error) {
 	cfg.Endpoint = cmp.Or(cfg.Endpoint, os.Getenv("ONE_XMLRPC"), "http://localhost:2633/RPC2")
-	if u, err := url.Parse(cfg.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, invalidf("endpoint %q is no http:// or https:// URL without a user", cut(cfg.Endpoint, 80))
+	u, err := url.Parse(cfg.Endpoint)
+	if err != nil {
+		return nil, invalidf("the endpoint is no URL") // it may hold a password
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, invalidf("endpoint %q is no http:// or https:// URL without a user", cut(u.Redacted(), 80))
 	}
 	if cfg.AuthFile = cmp.Or(cfg.AuthFile, os.Getenv("ONE_AUTH")); cfg.AuthFile == "" {
 		home, err := os.UserHomeDir()
@@ -80,7 +85,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, client: newClient(cfg.Timeout, cfg.MaxAnswer, trust)}, nil
+	return &API{cfg: cfg, client: newClient(cfg.Timeout, cfg.MaxAnswer, trust), names: newNames(cfg.Clock)}, nil
 }
 
 // trusted is nil where the system's certificates are.

@@ -8,6 +8,10 @@ import (
 	"net"
 	"net/http"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/runes"
+	"golang.org/x/text/transform"
 )
 
 // newClient makes an HTTP client that keeps its connections, gives up after the
@@ -30,7 +34,8 @@ var errTooLong = errors.New("the answer is too long")
 
 // boundedTransport ends answers that are longer than max with errTooLong, and
 // makes an error of one that is no success: the client library would leave such
-// a body open.
+// a body open. It takes out what XML does not allow, so that one control
+// character in what a tenant wrote does not cost a whole listing.
 type boundedTransport struct {
 	next http.RoundTripper
 	max  int64
@@ -46,8 +51,21 @@ func (b boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body.Close() // it is not read: the front-end's answers are all 200
 		return nil, fmt.Errorf("status %s", resp.Status)
 	}
-	resp.Body = &boundedBody{resp.Body, b.max}
+	bounded := &boundedBody{resp.Body, b.max}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{transform.NewReader(bounded, runes.Map(allowed)), bounded}
 	return resp, nil
+}
+
+// allowed is the rune, or "?" for one that may not be in XML, and for what is no
+// UTF-8.
+func allowed(r rune) rune {
+	if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF || r == utf8.RuneError {
+		return '?'
+	}
+	return r
 }
 
 type boundedBody struct {

@@ -91,7 +91,7 @@ func (a *API) datastores(ctx context.Context) ([]Datastore, error) {
 		return nil, err
 	}
 	var found []Datastore
-	err = split(doc, "DATASTORE_POOL", 2, func(element []byte) error {
+	err = splitPool(doc, [2]string{"DATASTORE_POOL", "DATASTORE"}, func(element []byte) error {
 		var x datastoreXML
 		if err := decodeElement(element, &x); err != nil {
 			return err

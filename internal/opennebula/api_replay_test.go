@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,8 @@ func (a asked) String() string { return a.method + "(" + strings.Join(a.args, ",
 
 // replay is a front-end that answers with what was recorded.
 type replay struct {
-	url string
+	url   string
+	close func()
 
 	mu    sync.Mutex
 	calls []asked
@@ -60,7 +62,7 @@ func newReplay(t testing.TB, answer func(asked) string) *replay {
 		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(srv.Close)
-	r.url = srv.URL + "/RPC2"
+	r.url, r.close = srv.URL+"/RPC2", srv.Close
 	return r
 }
 
@@ -213,4 +215,63 @@ func equalJSON(t testing.TB, a, b any) bool {
 		t.Fatal(err)
 	}
 	return string(x) == string(y)
+}
+
+// idOf is the ID of an element.
+func idOf(t testing.TB, element string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(element, "<ID>")
+	id, _, closed := strings.Cut(rest, "</ID>")
+	if !ok || !closed {
+		t.Fatalf("no id in %.80s", element)
+	}
+	return id
+}
+
+// infoset answers a call for VMs by their ids, the highest first, as oned does.
+func infoset(t testing.TB, vms map[string]string, call asked) string {
+	t.Helper()
+	if len(call.args) != 2 || call.args[1] != "1" {
+		t.Errorf("%s does not ask for extended VMs", call)
+	}
+	var found []string
+	for id := range strings.SplitSeq(call.args[0], ",") {
+		if vm, ok := vms[id]; ok {
+			found = append(found, vm)
+		}
+	}
+	slices.SortFunc(found, func(a, b string) int {
+		return len(idOf(t, b))*1000 - len(idOf(t, a))*1000 + strings.Compare(idOf(t, b), idOf(t, a))
+	})
+	return answer("<VM_POOL>" + strings.Join(found, "") + "</VM_POOL>")
+}
+
+// accounting answers with the recorded history records that ended after the one
+// time, or have not ended, and began before the other.
+func accounting(t testing.TB, call asked) string {
+	t.Helper()
+	var filter, from, to int64
+	if _, err := fmt.Sscan(strings.Join(call.args, " "), &filter, &from, &to); err != nil {
+		t.Errorf("%s: %v", call, err)
+	}
+	var found []string
+	for _, h := range elementsOf(t, recordedDoc(t, "vmpool_accounting"), "HISTORY") {
+		began, ended := intIn(t, h, "STIME"), intIn(t, h, "ETIME")
+		if (from == -1 || ended > from || ended == 0) && (to == -1 || began < to) {
+			found = append(found, h)
+		}
+	}
+	return answer("<HISTORY_RECORDS>" + strings.Join(found, "") + "</HISTORY_RECORDS>")
+}
+
+// intIn is the first number of that name in an element.
+func intIn(t testing.TB, element, name string) int64 {
+	t.Helper()
+	_, rest, _ := strings.Cut(element, "<"+name+">")
+	text, _, _ := strings.Cut(rest, "</")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }

@@ -44,11 +44,8 @@ func split(doc []byte, root string, level int, each func(element []byte) error) 
 		at += m.length
 		switch m.kind {
 		case opens, empty:
-			if depth == 0 {
-				if closed || string(m.name) != root {
-					return unreadable("<%s> is where <%s> should be", cut(string(m.name), 40), root)
-				}
-				closed = m.kind == empty
+			if closed || depth == 0 && string(m.name) != root {
+				return unreadable("<%s> is where it should not be", cut(string(m.name), 40))
 			}
 			if depth == level-1 {
 				from = start
@@ -57,6 +54,7 @@ func split(doc []byte, root string, level int, each func(element []byte) error) 
 				depth++
 				continue
 			}
+			closed = depth == 0
 		case closes:
 			if depth--; depth < 0 {
 				return unreadable("an element ends that has not begun")
@@ -75,6 +73,17 @@ func split(doc []byte, root string, level int, each func(element []byte) error) 
 		return unreadable("the document ends too early")
 	}
 	return nil
+}
+
+// splitPool is split for a pool that holds elements of one name only, which is
+// the second of path; the first is the root's.
+func splitPool(doc []byte, path [2]string, each func(element []byte) error) error {
+	return split(doc, path[0], 2, func(element []byte) error {
+		if m, err := markupAt(element); err != nil || string(m.name) != path[1] {
+			return unreadable("<%s> is where it should not be", cut(string(m.name), 40))
+		}
+		return each(element)
+	})
 }
 
 // The kinds of markup.

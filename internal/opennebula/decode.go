@@ -35,9 +35,7 @@ func Decode(cloud string, body []byte) ([]quarantine.Deletion, error) {
 	if err != nil || d == nil {
 		return nil, err
 	}
-	d.Cloud, d.CloudType = cloud, quarantine.CloudOpenNebula
-	d.ID = quarantine.DeletionID(cloud, d.Kind, d.ResourceID, d.request)
-	return []quarantine.Deletion{d.Deletion.Normalize()}, nil
+	return []quarantine.Deletion{d.of(cloud)}, nil
 }
 
 // unwrap returns the XML document of a body, which may be base64 with or
@@ -76,6 +74,13 @@ type deletion struct {
 	// request tells apart the acts that one resource can go through several
 	// times; empty for the others.
 	request string
+}
+
+// of is the Deletion of the cloud, as it is recorded.
+func (d *deletion) of(cloud string) quarantine.Deletion {
+	d.Cloud, d.CloudType = cloud, quarantine.CloudOpenNebula
+	d.ID = quarantine.DeletionID(cloud, d.Kind, d.ResourceID, d.request)
+	return d.Deletion.Normalize()
 }
 
 // message is a parsed message; nil fields are absent.

@@ -11,7 +11,6 @@ import (
 // that is going, else all that are not persistent.
 func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 	var refs []quarantine.DiskRef
-	var system quarantine.DiskRef
 	for _, d := range v.Disks {
 		if a.kind == quarantine.KindDiskDetach && d.Attach != "YES" {
 			continue
@@ -23,7 +22,6 @@ func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 		ref.Required = a.proven && d.TMMad == "ceph"
 		switch {
 		case d.volatile():
-			system = ref
 			if strings.EqualFold(d.Type, "swap") {
 				ref.Role = "swap"
 			}
@@ -33,10 +31,21 @@ func (v *vmXML) diskRefs(a act) []quarantine.DiskRef {
 		refs = append(refs, ref)
 	}
 	if a.kind != quarantine.KindDiskDetach && v.onCeph() && len(refs) > 0 {
-		// The memory of a VM that is suspended or stopped.
-		refs = append(refs, quarantine.DiskRef{Pool: system.Pool, Namespace: system.Namespace, Name: "one-sys-" + v.ID + "-checkpoint", Role: "disk"})
+		refs = append(refs, v.checkpoint())
 	}
 	return refs
+}
+
+// checkpoint names the memory of a VM that is suspended or stopped. It is where
+// the volatile disks are.
+func (v *vmXML) checkpoint() quarantine.DiskRef {
+	c := quarantine.DiskRef{Name: "one-sys-" + v.ID + "-checkpoint", Role: "disk"}
+	for _, d := range v.Disks {
+		if ref, ok := d.ref(v.ID); ok && d.volatile() {
+			c.Pool, c.Namespace = ref.Pool, ref.Namespace
+		}
+	}
+	return c
 }
 
 // onCeph reports whether the VM's system datastore is on Ceph.

@@ -43,4 +43,16 @@
 //
 // No message says who called terminate: the history's UID is then the VM's
 // owner. For recover and disk-detach it is the caller.
+//
+// # What the API tells
+//
+// API asks oned by XML-RPC for what no message told: the living and the dead,
+// names, what was done to a VM (quarantine.CloudReader), and for a driver that
+// is about to remove an image what that is (API.Dying). It reads the same
+// elements as the messages, so that both lead to the same Deletions.
+//
+// A VM is known for ever, an image until it is gone. A listing is whole, or an
+// error. What tenants write is data: OpenNebula does not escape the end of CDATA
+// in it, so what a resource seems to say of itself for the second time is not
+// heard (once).
 package opennebula

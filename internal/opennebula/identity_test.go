@@ -49,8 +49,8 @@ func TestIdentityOfVM(t *testing.T) {
 	}
 }
 
-// An image brings its own owner, age and attributes; OpenNebula does not say
-// when the deletion began.
+// An image brings its own owner, age, datastore and attributes; OpenNebula does
+// not say when the deletion began.
 func TestIdentityOfImage(t *testing.T) {
 	t.Parallel()
 	got := decode(t, body(t, "zmq/00596.frame1"))
@@ -64,6 +64,7 @@ func TestIdentityOfImage(t *testing.T) {
 		ResourceName: "pers-1",
 		Project:      quarantine.Principal{ID: "100", Name: "experiment"},
 		User:         quarantine.Principal{ID: "2", Name: "alice"},
+		Flavor:       "ceph_images",
 		Metadata:     map[string]string{"DEV_PREFIX": "vd", "DRIVER": "raw"},
 		CreatedAt:    at(1795386904),
 		Disks:        []quarantine.DiskRef{{Pool: "one", Name: "one-2", Role: "image"}},

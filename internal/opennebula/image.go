@@ -14,17 +14,27 @@ func (i *imageXML) deletion() (*deletion, error) {
 	if err := checkNumber("IMAGE ID", i.ID); err != nil {
 		return nil, err
 	}
-	if i.Source == "" || i.DiskType != imageRBD && i.DiskType != imageRBDCDROM {
+	d := i.death()
+	switch {
+	case len(d.Disks) == 0:
 		return nil, nil
-	}
-	ref := source(i.Source, "")
-	ref.Role = "image"
-	if ref.Name == "" {
+	case d.Disks[0].Name == "":
 		return nil, invalidf("IMAGE %s: SOURCE names no image", i.ID)
 	}
+	return d, nil
+}
+
+// death is what the delete of the image would be. Its type of volume is the
+// datastore; it has no disk if it is not on RBD, or was never made.
+func (i *imageXML) death() *deletion {
 	d := &deletion{Deletion: i.owned(quarantine.ResourceImage, i.RegTime)}
 	d.Kind = quarantine.KindImageDelete
+	d.Flavor = cut(i.Datastore, maxName)
 	d.Metadata = i.Template
-	d.Disks = []quarantine.DiskRef{ref}
-	return d, nil
+	if i.Source != "" && (i.DiskType == imageRBD || i.DiskType == imageRBDCDROM) {
+		ref := source(i.Source, "")
+		ref.Role = "image"
+		d.Disks = []quarantine.DiskRef{ref}
+	}
+	return d
 }

@@ -25,23 +25,8 @@ func (v *vmXML) deletion() (*deletion, error) {
 	if a.kind == "" {
 		return nil, nil
 	}
-	d := &deletion{Deletion: v.owned(quarantine.ResourceVM, v.STime)}
-	d.Kind = a.kind
-	d.Disks = v.diskRefs(a)
-	d.Addresses = v.addresses()
-	d.Metadata = v.UserTemplate
-	d.Tags = labels(v.UserTemplate["LABELS"])
-	d.Image = v.bootImage()
-	if last, _ := v.lastRecords(); last != nil {
-		d.Host = cut(last.HostName, maxName)
-	}
-	if a.record != nil {
-		d.StartedAt = startOf(a)
-		if positive(a.record.RequestID) {
-			d.RequestID = a.record.RequestID
-		}
-		d.Deleter = v.caller(a)
-	} else {
+	d := v.report(a)
+	if a.record == nil {
 		// DONE at once: the disks are removed after it.
 		d.StartedAt = unix(v.ETime)
 	}
@@ -58,10 +43,38 @@ func (v *vmXML) deletion() (*deletion, error) {
 		if a.record == nil {
 			return nil, invalidf("VM %s: %s without a history record", v.ID, a.kind)
 		}
-		d.request = "seq " + a.record.Seq
+		d.request = requestOf(a.record)
 	}
 	return d, nil
 }
+
+// requestOf tells apart the acts that a VM lives through.
+func requestOf(r *historyXML) string { return "seq " + r.Seq }
+
+// report is what the VM says of an act, without its end.
+func (v *vmXML) report(a act) *deletion {
+	d := &deletion{Deletion: v.owned(quarantine.ResourceVM, v.STime)}
+	d.Kind = a.kind
+	d.Disks = v.diskRefs(a)
+	d.Addresses = v.addresses()
+	d.Metadata = v.UserTemplate
+	d.Tags = labels(v.UserTemplate["LABELS"])
+	d.Image = v.bootImage()
+	if last, _ := v.lastRecords(); last != nil {
+		d.Host = cut(last.HostName, maxName)
+	}
+	if a.record != nil {
+		d.StartedAt = startOf(a)
+		if positive(a.record.RequestID) {
+			d.RequestID = a.record.RequestID
+		}
+		d.Deleter = v.caller(a)
+	}
+	return d
+}
+
+// death is what the delete of a living VM would be.
+func (v *vmXML) death() *deletion { return v.report(act{kind: quarantine.KindDelete}) }
 
 // startOf is the first time that the record gives for the act. For terminate
 // it is the epilog's beginning: the record's own end is of an earlier stop or
