@@ -117,7 +117,7 @@ type CloudWriter interface {
 	ImagePool(ctx context.Context) (PoolRef, error)
 
 	// AdoptVolume makes a volume of the image o.Source in the volume pool,
-	// without copying; the cloud renames the image. It returns when the volume
+	// without copying; the image gets another name. It returns when the volume
 	// can be used. On error nobody has a volume of it that the cloud could tell
 	// of. The image is there still then, under its own name or one that the
 	// cloud gave it, if o.Evidence says that it must be; else it may be gone.
@@ -126,12 +126,13 @@ type CloudWriter interface {
 	// AdoptImage makes an image of the cloud of o.Source in the image pool,
 	// without copying, by its location. The RBD image has a protected snapshot
 	// named "snap". ErrRefused if the site does not allow it
-	// (show_multiple_locations); then UploadImage is the way. ErrUnavailable
+	// (show_multiple_locations); then UploadImage is the way, where there is one. ErrUnavailable
 	// where it is not known whether the cloud has the image; after any other
 	// error it has none.
 	AdoptImage(ctx context.Context, o ImageOrder) (Made, error)
 	// UploadImage makes an image of the cloud of what read gives: all of
-	// o.SizeBytes, zeros included. On error there is no image.
+	// o.SizeBytes, zeros included. On error there is no image. ErrRefused if the
+	// cloud takes no bytes (CloudTraits.NoUpload).
 	UploadImage(ctx context.Context, o ImageOrder, read func(w Writer) error) (Made, error)
 	// BootServer makes a server that boots from the volume, with the other
 	// volumes attached, and waits until it runs. On error there is no server,
@@ -149,6 +150,9 @@ type CloudTraits struct {
 	Whole bool
 	// Owners: what is made can be given to a user (VolumeOrder.Owner).
 	Owners bool
+	// NoUpload: its API takes no bytes, so that an image can be made by its
+	// location only (OpenNebula reads a file of the front-end).
+	NoUpload bool
 }
 
 // Writer is io.Writer, by another name so that this package's ports need no
@@ -181,7 +185,9 @@ type VolumeOrder struct {
 	// cannot be finished is taken out of the cloud's care (unmanaged); whatever
 	// happens, nothing is deleted, because that would delete the disk.
 	Evidence bool
-	Name     string
+	// SizeBytes is the image's size; not every cloud asks Ceph for it.
+	SizeBytes int64
+	Name      string
 	// Project is the id or name of the project to own it; empty: the service's
 	// own. Domain is the name or id of the project's domain, where the name
 	// alone is not enough.

@@ -166,6 +166,8 @@ func fits(cloud CloudWriter, o CloudOrder, disks []Disk) error {
 	switch {
 	case o.Owner != "" && !t.Owners:
 		return invalidf("cloud %s gives what it makes to projects, and takes no owner", cloud.Name())
+	case o.Upload && t.NoUpload:
+		return invalidf("cloud %s takes no bytes; its images are made by their location", cloud.Name())
 	case t.Whole && o.NoFlatten:
 		return invalidf("cloud %s takes no copy-on-write clones: it removes an image's parents with the image", cloud.Name())
 	case t.Whole && o.Move && disks[0].Pins():
@@ -200,10 +202,15 @@ func (r *CloudRestorer) destine(ctx context.Context, cloud CloudWriter, o CloudO
 	}
 	it.To = it.dst.String()
 	switch {
-	case it.dst.FSID != d.Key.FSID && o.As == AsImage:
-		return refusedf("disk %s is in another Ceph cluster than the images of cloud %s; it can be uploaded", d.ID, cloud.Name())
 	case it.dst.FSID != d.Key.FSID:
-		return refusedf("disk %s is in another Ceph cluster than the volumes of cloud %s; it can be uploaded as an image", d.ID, cloud.Name())
+		what, hint := "volumes", "; it can be uploaded as an image"
+		if o.As == AsImage {
+			what = "images"
+		}
+		if cloud.Traits().NoUpload {
+			hint = ""
+		}
+		return refusedf("disk %s is in another Ceph cluster than the %s of cloud %s%s", d.ID, what, cloud.Name(), hint)
 	case !slices.ContainsFunc(r.restorer.clusters.Pools(), func(p Pool) bool { return p.PoolRef == it.dst }):
 		// Else nobody would find what a crash leaves behind.
 		return invalidf("pool %s of cloud %s is not among the pools in this service's care", it.dst, cloud.Name())

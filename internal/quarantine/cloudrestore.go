@@ -263,7 +263,7 @@ func (w *cloudWork) volume(ctx context.Context, c *cloudCopy) (Disk, error) {
 
 func (w *cloudWork) volumeOrder(c *cloudCopy) VolumeOrder {
 	return VolumeOrder{
-		Source: c.name, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain, Owner: w.order.Owner, Type: w.order.VolumeType,
+		Source: c.name, SizeBytes: c.item.SizeBytes, Name: c.item.Name, Project: w.order.Project, Domain: w.order.Domain, Owner: w.order.Owner, Type: w.order.VolumeType,
 		Bootable: c.item.Bootable, Metadata: map[string]string{metadataDisk: c.item.Disk},
 	}
 }
@@ -310,7 +310,7 @@ func (w *cloudWork) image(ctx context.Context, c *cloudCopy) (Disk, error) {
 		return w.ledger.around("restore.adopt", func() error {
 			made, err := w.to.AdoptImage(ctx, w.imageOrder(c))
 			if err != nil {
-				refused = errors.Is(err, ErrRefused)
+				refused = errors.Is(err, ErrRefused) && !w.to.Traits().NoUpload
 				err = fmt.Errorf("make an image of %s/%s in cloud %s: %w", c.item.dst, c.name, w.to.Name(), err)
 				if !errors.Is(err, ErrUnavailable) { // it has none, and the copy can go
 					err = errors.Join(err, w.mark(context.WithoutCancel(ctx), c, AsImage, phaseDiscard))

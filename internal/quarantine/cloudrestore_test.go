@@ -103,6 +103,31 @@ func TestRestoreAsImage(t *testing.T) {
 	}
 }
 
+// Where the cloud takes no bytes none are sent: an upload is refused at once, and
+// when the cloud does not want the location either, that is the error, and the
+// copy goes.
+func TestRestoreAsImageWithoutUpload(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	w.target.Can.NoUpload = true
+	key := w.quarantined()
+	if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsImage, Upload: true}); !errors.Is(err, quarantine.ErrInvalid) || w.stages() != "" {
+		t.Errorf("upload: %v, stages: %s", err, w.stages())
+	}
+	w.target.NoLocations = true
+	_, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsImage})
+	if !errors.Is(err, quarantine.ErrRefused) || !strings.Contains(err.Error(), "locations are not allowed") || w.stages() != "clone flatten image clean-up" {
+		t.Errorf("by location: %v, stages: %s", err, w.stages())
+	}
+	w.only(key)
+	w.intact(key)
+	w.target.NoLocations = false
+	if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsImage}); err != nil {
+		t.Error(err)
+	}
+	w.bears(w.one(quarantine.ResourceImage), key)
+}
+
 // A server boots from the volume of the disk; a defanged one has no network.
 func TestRestoreAsServer(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package cloudtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,11 @@ type Backend struct {
 	Bootable         []byte
 	// NoLocations: the image service takes no locations.
 	NoLocations bool
+	// VolumeKind is what the cloud calls a volume; ResourceVolume if empty.
+	VolumeKind quarantine.ResourceKind
+	// NoVolume is the well-formed id of a volume that the cloud has not; a UUID
+	// if empty.
+	NoVolume string
 }
 
 // Size is that of the images, where the content does not matter.
@@ -65,7 +71,12 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"BootServerFails", bootServerFails},
 		{"EndedContext", endedContext},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.check(&env{T: t, Backend: open(t), ctx: t.Context()}) })
+		t.Run(c.name, func(t *testing.T) {
+			e := &env{T: t, Backend: open(t), ctx: t.Context()}
+			e.VolumeKind = cmp.Or(e.VolumeKind, quarantine.ResourceVolume)
+			e.NoVolume = cmp.Or(e.NoVolume, "00000000-0000-4000-8000-000000000001")
+			c.check(e)
+		})
 	}
 }
 
@@ -102,7 +113,7 @@ func (e *env) volume(content []byte, bootable bool) (quarantine.Made, quarantine
 	e.Helper()
 	name := e.source()
 	key := e.Make(e.T, e.Volumes, name, content)
-	m, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: name, Name: "restored", Project: e.Project, Bootable: bootable, Metadata: map[string]string{"quarantine_disk": "x"}})
+	m, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: name, SizeBytes: int64(len(content)), Name: "restored", Project: e.Project, Bootable: bootable, Metadata: map[string]string{"quarantine_disk": "x"}})
 	e.ok(err)
 	e.Cleanup(func() {
 		if err := e.Cloud.Discard(context.WithoutCancel(e.ctx), m); err != nil {
@@ -147,9 +158,9 @@ func pools(e *env) {
 func adoptVolume(e *env) {
 	content, name := e.random(), e.source()
 	key := e.Make(e.T, e.Volumes, name, content)
-	m, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: name, Name: "restored \"volume\"", Project: e.Project})
+	m, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: name, SizeBytes: Size, Name: "restored \"volume\"", Project: e.Project})
 	e.ok(err)
-	if m.Kind != quarantine.ResourceVolume || m.ID == "" || m.Transfer != nil || !e.Exists(e.T, m) {
+	if m.Kind != e.VolumeKind || m.ID == "" || m.Transfer != nil || !e.Exists(e.T, m) {
 		e.Errorf("made %+v", m)
 	}
 	if e.named(e.Volumes, name) != "" {
@@ -165,7 +176,7 @@ func adoptVolume(e *env) {
 
 // What the cloud does not adopt leaves no volume, and the image as it was.
 func adoptVolumeRefused(e *env) {
-	_, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: e.source(), Name: "restored", Project: e.Project})
+	_, err := e.Cloud.AdoptVolume(e.ctx, quarantine.VolumeOrder{Source: e.source(), SizeBytes: Size, Name: "restored", Project: e.Project})
 	if err == nil {
 		e.Fatal("a volume was made of an image that is not there")
 	}
@@ -173,7 +184,7 @@ func adoptVolumeRefused(e *env) {
 	key := e.Make(e.T, e.Volumes, name, e.random())
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
-	if _, err := e.Cloud.AdoptVolume(ctx, quarantine.VolumeOrder{Source: name, Name: "restored", Project: e.Project}); err == nil {
+	if _, err := e.Cloud.AdoptVolume(ctx, quarantine.VolumeOrder{Source: name, SizeBytes: Size, Name: "restored", Project: e.Project}); err == nil {
 		e.Fatal("a volume was made for a caller that had gone")
 	}
 	if got := e.named(e.Volumes, name); got != key.ImageID {
@@ -206,9 +217,18 @@ func adoptImage(e *env) {
 	}
 }
 
-// An image that is sent has the bytes.
+// An image that is sent has the bytes. A cloud that takes none says so, and
+// reads none.
 func uploadImage(e *env) {
 	content := e.random()
+	if e.Cloud.Traits().NoUpload {
+		_, err := e.Cloud.UploadImage(e.ctx, quarantine.ImageOrder{Name: "restored", Project: e.Project, SizeBytes: Size}, func(quarantine.Writer) error {
+			e.Error("the bytes are read")
+			return nil
+		})
+		e.is(err, quarantine.ErrRefused)
+		return
+	}
 	m, err := e.Cloud.UploadImage(e.ctx, quarantine.ImageOrder{Name: "restored", Project: e.Project, SizeBytes: Size}, func(w quarantine.Writer) error {
 		for at := 0; at < Size; at += Size / 4 {
 			if _, err := w.Write(content[at : at+Size/4]); err != nil {
@@ -227,6 +247,9 @@ func uploadImage(e *env) {
 
 // An image whose bytes end too early, or with an error, is not made.
 func uploadImageFails(e *env) {
+	if e.Cloud.Traits().NoUpload {
+		return // as uploadImage says
+	}
 	broken := errors.New("the disk cannot be read")
 	o := quarantine.ImageOrder{Name: "restored", Project: e.Project, SizeBytes: Size}
 	_, err := e.Cloud.UploadImage(e.ctx, o, func(w quarantine.Writer) error {
@@ -280,8 +303,11 @@ func bootServerFails(e *env) {
 func endedContext(e *env) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
-	_, err := e.Cloud.BootServer(ctx, quarantine.ServerOrder{Name: "restored", Root: "00000000-0000-4000-8000-000000000001", Defanged: true})
+	_, err := e.Cloud.BootServer(ctx, quarantine.ServerOrder{Name: "restored", Root: e.NoVolume, Defanged: true})
 	e.is(err, quarantine.ErrUnavailable)
+	if e.Cloud.Traits().NoUpload {
+		return
+	}
 	_, err = e.Cloud.UploadImage(ctx, quarantine.ImageOrder{Name: "restored", SizeBytes: Size}, func(quarantine.Writer) error { return ctx.Err() })
 	e.is(err, quarantine.ErrUnavailable)
 }

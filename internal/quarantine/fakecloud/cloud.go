@@ -141,8 +141,11 @@ func (c *Cloud) add(kind quarantine.ResourceKind, name, project string, r Resour
 func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quarantine.Made, error) {
 	return c.call(ctx, "AdoptVolume", func() (quarantine.Made, error) {
 		key, ok := c.ceph.LookLive(c.volumes, o.Source)
-		if !ok {
+		switch st, _ := c.ceph.Look(key); {
+		case !ok:
 			return quarantine.Made{}, fmt.Errorf("%s/%s: %w", c.volumes, o.Source, quarantine.ErrNotFound)
+		case o.SizeBytes != int64(len(st.Content)):
+			return quarantine.Made{}, fmt.Errorf("%s/%s has %d bytes, and not %d: %w", c.volumes, o.Source, len(st.Content), o.SizeBytes, quarantine.ErrInvalid)
 		}
 		m := c.add(quarantine.ResourceVolume, o.Name, o.Project, Resource{Key: key, Bootable: o.Bootable, Type: o.Type})
 		name := "volume-" + m.ID
@@ -177,6 +180,9 @@ func (c *Cloud) AdoptImage(ctx context.Context, o quarantine.ImageOrder) (quaran
 // UploadImage keeps what it is sent.
 func (c *Cloud) UploadImage(ctx context.Context, o quarantine.ImageOrder, read func(w quarantine.Writer) error) (quarantine.Made, error) {
 	return c.call(ctx, "UploadImage", func() (quarantine.Made, error) {
+		if c.Can.NoUpload {
+			return quarantine.Made{}, fmt.Errorf("bytes are not taken: %w", quarantine.ErrRefused)
+		}
 		var b bytes.Buffer
 		if err := read(&b); err != nil {
 			return quarantine.Made{}, err

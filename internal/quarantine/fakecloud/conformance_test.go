@@ -10,24 +10,29 @@ import (
 	"quarantine/internal/quarantine/fakecloud"
 )
 
-// The fake does what every cloud must, with locations and without.
+// The fake does what every cloud must, with locations and without, and where it
+// takes no bytes.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, noLocations := range map[string]bool{"locations": false, "no locations": true} {
+	for name, set := range map[string]func(*fakecloud.Cloud){
+		"locations":    func(*fakecloud.Cloud) {},
+		"no locations": func(c *fakecloud.Cloud) { c.NoLocations = true },
+		"no upload":    func(c *fakecloud.Cloud) { c.Can.NoUpload = true },
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cloudtest.Run(t, func(*testing.T) cloudtest.Backend { return backend(noLocations) })
+			cloudtest.Run(t, func(*testing.T) cloudtest.Backend { return backend(set) })
 		})
 	}
 }
 
-func backend(noLocations bool) cloudtest.Backend {
+func backend(set func(*fakecloud.Cloud)) cloudtest.Backend {
 	volumes := quarantine.PoolRef{FSID: "fsid", Pool: "volumes"}
 	images := quarantine.PoolRef{FSID: "fsid", Pool: "images"}
 	clock := func() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 	ceph := fakeceph.New(clock, quarantine.Pool{PoolRef: volumes, Guarded: true, Protect: time.Hour}, quarantine.Pool{PoolRef: images, Guarded: true, Protect: time.Hour})
 	cloud := fakecloud.New("os", ceph, volumes, images)
-	cloud.NoLocations = noLocations
+	set(cloud)
 	content := func(t *testing.T, key quarantine.Key) []byte {
 		t.Helper()
 		st, ok := ceph.Look(key)
@@ -57,6 +62,6 @@ func backend(noLocations bool) cloudtest.Backend {
 			return content(t, r.Key)
 		},
 		Exists:  func(_ *testing.T, m quarantine.Made) bool { _, ok := cloud.All()[m.ID]; return ok },
-		Project: "blue", Network: fakecloud.Network, NoLocations: noLocations,
+		Project: "blue", Network: fakecloud.Network, NoLocations: cloud.NoLocations,
 	}
 }
