@@ -84,7 +84,7 @@ func failure(ctx context.Context, err error, session string) error {
 	}
 	var answer *oneerrors.ResponseError
 	if errors.As(err, &answer) {
-		return fmt.Errorf("%w: %s", sentinel(answer.Code), redact(answer.Msg, session))
+		return &refusal{sentinel(answer.Code), redact(answer.Msg, session)}
 	}
 	var client *oneerrors.ClientError
 	if errors.As(err, &client) && client.Code == oneerrors.ClientReqBuild {
@@ -94,6 +94,25 @@ func failure(ctx context.Context, err error, session string) error {
 		return fmt.Errorf("%w: %w", quarantine.ErrUnavailable, errTooLong)
 	}
 	return fmt.Errorf("%w: %s", quarantine.ErrUnavailable, redact(err.Error(), session))
+}
+
+// refusal is an error that the front-end itself has answered with.
+type refusal struct {
+	kind error
+	said string
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.kind.Error() + ": " + r.said }
+
+// Unwrap returns what kind of an error it is.
+func (r *refusal) Unwrap() error { return r.kind }
+
+// lost reports whether the front-end may have done what it was asked for all
+// the same, because no answer of its own has come.
+func lost(err error) bool {
+	var said *refusal
+	return errors.Is(err, quarantine.ErrUnavailable) && !errors.As(err, &said)
 }
 
 // sentinel tells what an error code of oned means (include/Request.h,
@@ -126,6 +145,11 @@ func redact(said, session string) string {
 	if _, password, ok := strings.Cut(session, ":"); ok && password != "" {
 		said = strings.ReplaceAll(said, password, "…")
 	}
+	return printable(said)
+}
+
+// printable takes out of a foreign text what cannot be printed, and shortens it.
+func printable(said string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '

@@ -73,7 +73,7 @@ func (o *once) again(name string) bool {
 
 func resourceElement(name string) bool {
 	switch name {
-	case "VM", "HISTORY", "IMAGE", "USER", "GROUP", "DATASTORE":
+	case "VM", "HISTORY", "IMAGE", "USER", "GROUP", "DATASTORE", "VNET", "VMTEMPLATE", "HOOK":
 		return true
 	}
 	return false
