@@ -2,6 +2,7 @@ package opennebula
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -48,7 +49,18 @@ type APIConfig struct {
 	// Pools are the pools in the service's care. A datastore's pool is one of
 	// these, found by POOL_NAME.
 	Pools []quarantine.Pool
-	Clock quarantine.Clock
+	// Images renames RBD images, which OpenNebula does not. Without it nothing can
+	// be made a volume of.
+	Images ImageRenamer
+	Clock  quarantine.Clock
+}
+
+// ImageRenamer gives RBD images other names.
+type ImageRenamer interface {
+	// RenameImage renames a live image. ErrNotFound if the pool has none of the
+	// name from, ErrExists if it has one of the name to. ErrUnavailable where it
+	// is not known whether it has another name now. Similar to: rbd rename.
+	RenameImage(ctx context.Context, pool quarantine.PoolRef, from, to string) error
 }
 
 // API is the XML-RPC API of one front-end.

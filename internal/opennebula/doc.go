@@ -55,4 +55,14 @@
 // error. What tenants write is data: OpenNebula does not escape the end of CDATA
 // in it, so what a resource seems to say of itself for the second time is not
 // heard (once).
+//
+// # What goes back
+//
+// A volume is a persistent image, an image one that is not; both are records
+// with the place of an RBD image in SOURCE, which only oneadmin may set. oned
+// does not look whether it is there, nor whether two records have the same, and
+// renames nothing. Its driver deletes, with a record, whatever RBD image has that
+// name then. So no record is deleted while the name in it is the disk's
+// (API.AdoptVolume), and nothing is concluded from an answer that is lost: the
+// record is looked for by its SOURCE, a VM by a mark of its own.
 package opennebula
