@@ -56,7 +56,7 @@ func deadSince(t testing.TB, api *opennebula.API, since time.Time) ([]quarantine
 func TestDeadFirstLook(t *testing.T) {
 	t.Parallel()
 	dead := allDead()
-	f := frontEnd(t)
+	f := recordedFrontEnd(t)
 	api := newAPI(t, f.url, func(c *opennebula.APIConfig) {
 		c.PageSize, c.Clock = 5, func() time.Time { return now.Add(1000 * time.Hour) }
 	})
@@ -99,7 +99,7 @@ func TestDeadLater(t *testing.T) {
 		{now.Add(time.Hour), -1, nil, 1}, // a front-end whose clock is ahead
 	}
 	for _, tt := range tests {
-		f := frontEnd(t)
+		f := recordedFrontEnd(t)
 		api := newAPI(t, f.url, func(c *opennebula.APIConfig) {
 			c.Clock = func() time.Time { return tt.since.Add(time.Duration(tt.hours) * time.Hour) }
 		})
@@ -126,7 +126,7 @@ func TestDeadLater(t *testing.T) {
 // same id; only that its disks were there is not known any more.
 func TestDeadAsItsMessages(t *testing.T) {
 	t.Parallel()
-	api := newAPI(t, frontEnd(t).url, nil)
+	api := newAPI(t, recordedFrontEnd(t).url, nil)
 	got, err := deadSince(t, api, time.Unix(1795386900, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestDeadAsItsMessages(t *testing.T) {
 // instead; and VMs that are too long together are asked for in fewer at once.
 func TestDeadTooLong(t *testing.T) {
 	t.Parallel()
-	f := frontEnd(t)
+	f := recordedFrontEnd(t)
 	api := newAPI(t, f.url, func(c *opennebula.APIConfig) { c.MaxAnswer = 140_000 })
 	got, err := deadSince(t, api, time.Unix(1795386900, 0))
 	if err != nil || len(got) != 13 {

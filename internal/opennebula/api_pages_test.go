@@ -174,7 +174,7 @@ func TestLivingRepeats(t *testing.T) {
 // The caller's own error ends the listing, and comes back as it is.
 func TestLivingEnds(t *testing.T) {
 	t.Parallel()
-	f := frontEnd(t)
+	f := recordedFrontEnd(t)
 	enough := errors.New("enough")
 	if err := newAPI(t, f.url, nil).Living(t.Context(), func(quarantine.Deletion) error { return enough }); err != enough {
 		t.Errorf("got %v", err)

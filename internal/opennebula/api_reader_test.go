@@ -9,9 +9,9 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// frontEnd answers listings with what was recorded of a front-end with two
+// recordedFrontEnd answers listings with what was recorded of a front-end with two
 // living VMs, sixteen dead ones and nineteen images.
-func frontEnd(t testing.TB) *replay {
+func recordedFrontEnd(t testing.TB) *replay {
 	t.Helper()
 	living := elementsOf(t, recordedDoc(t, "vmpool_infoextended_any_not_done"), "VM")
 	dead := elementsOf(t, recordedDoc(t, "vmpool_info_done"), "VM")
@@ -58,7 +58,7 @@ func TestLiving(t *testing.T) {
 	}
 	slices.Sort(want)
 	for _, size := range []int{1, 2, 3, 7, 200} {
-		f := frontEnd(t)
+		f := recordedFrontEnd(t)
 		api := newAPI(t, f.url, func(c *opennebula.APIConfig) { c.PageSize = size })
 		got, err := collected(func(each func(quarantine.Deletion) error) error { return api.Living(t.Context(), each) })
 		if err != nil {
