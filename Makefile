@@ -85,7 +85,7 @@ lint: install-deps
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):" $$unformatted >&2; exit 1; fi
 	go vet $(TAGS_OPENSTACK) ./...
 	go run $(STATICCHECK) $(TAGS_OPENSTACK) ./...
-	git ls-files -z -- '*.sh' .ci/run | xargs -0r shellcheck
+	git ls-files -z -- '*.sh' .ci/run integration/opennebula/hook integration/opennebula/driver | xargs -0r shellcheck
 
 ## demo: show the main job on a real Ceph; KEEP=1 leaves it up
 .PHONY: demo

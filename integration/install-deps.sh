@@ -9,8 +9,8 @@ if [ $# -gt 1 ] || [ "${1-openstack}" != openstack ]; then
 	exit 2
 fi
 
-packages=(ca-certificates ceph-common ceph-mgr ceph-mon ceph-osd curl gcc git jq libc6-dev
-	librados-dev librbd-dev procps rabbitmq-server shellcheck)
+packages=(busybox ca-certificates ceph-common ceph-mgr ceph-mon ceph-osd curl dash gcc git jq libc6-dev
+	librados-dev librbd-dev procps rabbitmq-server shellcheck util-linux)
 if [ "${1-}" = openstack ]; then
 	packages+=(cinder-api cinder-scheduler cinder-volume genisoimage glance-api iproute2 keystone
 		libvirt-clients libvirt-daemon libvirt-daemon-system mariadb-server nova-api nova-compute
