@@ -10,7 +10,7 @@ if [ $# -gt 1 ] || [ "${1-openstack}" != openstack ]; then
 fi
 
 packages=(busybox ca-certificates ceph-common ceph-mgr ceph-mon ceph-osd curl dash gcc git jq libc6-dev
-	librados-dev librbd-dev procps rabbitmq-server shellcheck util-linux)
+	librados-dev librbd-dev procps python3-zmq rabbitmq-server shellcheck util-linux)
 if [ "${1-}" = openstack ]; then
 	packages+=(cinder-api cinder-scheduler cinder-volume genisoimage glance-api iproute2 keystone
 		libvirt-clients libvirt-daemon libvirt-daemon-system mariadb-server nova-api nova-compute

@@ -95,6 +95,7 @@ var homes = map[string][]string{
 	"github.com/rabbitmq/amqp091-go":          {"internal/openstack"},
 	"github.com/gophercloud/gophercloud":      {"internal/openstack"},
 	"github.com/OpenNebula/one":               {"internal/opennebula"}, // goca; kolo/xmlrpc is its own
+	"github.com/go-zeromq/zmq4":               {"internal/opennebula"},
 	"github.com/danielgtaylor/huma":           {"internal/api"},
 	"github.com/prometheus":                   {"internal/metrics"},
 	"github.com/robfig/cron":                  {"cmd/quarantined"},
