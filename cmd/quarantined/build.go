@@ -12,7 +12,6 @@ import (
 	"quarantine/internal/ceph"
 	"quarantine/internal/custody"
 	"quarantine/internal/metrics"
-	"quarantine/internal/openstack"
 	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
@@ -32,7 +31,10 @@ type daemon struct {
 	services services
 	watches  []*ceph.TrashWatch
 	buses    []bus
-	apis     []*openstack.API
+	events   []events
+	// listMe asks for a look at everything: something may have been missed.
+	listMe chan struct{}
+	apis   []cloudAPI
 
 	components []component
 	// closers are called in reverse order.
@@ -58,7 +60,7 @@ type services struct {
 
 // build connects to everything and wires it. On error nothing stays open.
 func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daemon, err error) {
-	d := &daemon{cfg: cfg, log: log, clock: s.clock, startedAt: s.clock().UTC()}
+	d := &daemon{cfg: cfg, log: log, clock: s.clock, startedAt: s.clock().UTC(), listMe: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -190,14 +192,8 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		d.jobs.run[quarantine.JobClouds] = d.trusting(s.inquirer.RunJob)
 		schedules[quarantine.JobClouds] = d.cfg.Inquire.Schedule
 	}
-	listMe := make(chan struct{}, 1)
 	for _, p := range d.registry.Pools() {
-		w := ceph.NewTrashWatch(d.registry, p.PoolRef, d.log.With("component", "watch"), s.intake.Offer, func() {
-			select {
-			case listMe <- struct{}{}:
-			default: // asked for already
-			}
-		})
+		w := ceph.NewTrashWatch(d.registry, p.PoolRef, d.log.With("component", "watch"), s.intake.Offer, d.missed)
 		d.watches = append(d.watches, w)
 		d.components = append(d.components, component{name: "watch of " + d.poolName(p), intake: true, run: w.Run})
 	}
@@ -207,7 +203,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		component{name: "ceph", run: d.registry.Run},
 		component{name: "intake", run: s.intake.Run},
 		component{name: "inquirer", run: s.inquirer.Run},
-		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, listMe) }},
+		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, d.listMe) }},
 		component{name: "cron", run: func(ctx context.Context) error {
 			return d.jobs.schedule(ctx, schedules, d.cfg.Jitter.Duration)
 		}},
@@ -227,6 +223,14 @@ func (d *daemon) trusting(run func(context.Context, string, quarantine.JobOption
 			d.log.Warn("nothing will be removed until the clock is confirmed", "error", err, "hint", "quarantinectl run collect --confirm-clock")
 		}
 		return run(ctx, actor, o)
+	}
+}
+
+// missed asks for a look, because a watch or a bus may have missed something.
+func (d *daemon) missed() {
+	select {
+	case d.listMe <- struct{}{}:
+	default: // asked for already
 	}
 }
 

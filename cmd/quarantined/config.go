@@ -106,7 +106,10 @@ type cloudConfig struct {
 	// Notifications are the message buses of an OpenStack cloud: one, or a list
 	// where cells have brokers or virtual hosts of their own.
 	Notifications notificationsList `yaml:"notifications"`
-	// API is an OpenStack cloud's own APIs.
+	// Events is where an OpenNebula front-end's hook manager publishes, as
+	// tcp://127.0.0.1:2101; empty: it is not listened to.
+	Events string `yaml:"events"`
+	// API is the cloud's own APIs.
 	API *apiConfig `yaml:"api"`
 }
 
@@ -292,6 +295,9 @@ func (c *config) validate() error {
 				bad("cloud %s: notifications: the name %q is there twice", cloud.Name, n.Name)
 			}
 			buses[n.Name] = true
+		}
+		if cloud.Events != "" && cloud.Type != quarantine.CloudOpenNebula {
+			bad("cloud %s: events are for opennebula only", cloud.Name)
 		}
 		if len(cloud.Notifications) > 0 && cloud.Type != quarantine.CloudOpenStack {
 			bad("cloud %s: notifications are for openstack only", cloud.Name)

@@ -15,8 +15,10 @@ import (
 // their message buses, and the traces of their settings in the trash.
 type cloudDoctor struct {
 	clusters quarantine.Clusters
-	apis     []cloudAPI
-	buses    []busView
+	apis     []openstackAPI
+	// frontends are those of OpenNebula.
+	frontends []frontend
+	buses     []busView
 	// schedules reads a pool's trash purge schedules, deferred tells which
 	// pools had entries with a protection of their own.
 	schedules func(ctx context.Context, pool quarantine.PoolRef) ([]string, error)
@@ -24,8 +26,8 @@ type cloudDoctor struct {
 	clock     quarantine.Clock
 }
 
-// cloudAPI is what the doctor asks a cloud's API: *openstack.API.
-type cloudAPI interface {
+// openstackAPI is what the doctor asks an OpenStack cloud's API: *openstack.API.
+type openstackAPI interface {
 	Name() string
 	Facts(ctx context.Context) (openstack.Facts, error)
 	Dead(ctx context.Context, since time.Time, each func(quarantine.Deletion) error) error
@@ -56,6 +58,9 @@ func (d *cloudDoctor) look(ctx context.Context) ([]quarantine.Finding, error) {
 	out := d.pools(ctx)
 	for _, a := range d.apis {
 		out = append(out, d.api(ctx, a)...)
+	}
+	for _, f := range d.frontends {
+		out = append(out, d.frontend(ctx, f)...)
 	}
 	deaf := map[string]bool{} // of these clouds nothing can be heard anyway
 	for _, b := range d.buses {
@@ -92,7 +97,7 @@ func (d *cloudDoctor) pools(ctx context.Context) []quarantine.Finding {
 }
 
 // api looks at a cloud's services and at the credential.
-func (d *cloudDoctor) api(ctx context.Context, a cloudAPI) []quarantine.Finding {
+func (d *cloudDoctor) api(ctx context.Context, a openstackAPI) []quarantine.Finding {
 	subject := "api of " + a.Name()
 	f, err := a.Facts(ctx)
 	if err != nil {
@@ -155,7 +160,7 @@ func (d *cloudDoctor) bus(ctx context.Context, b busView) (out []quarantine.Find
 // mute compares what Nova told on the cloud's buses, all together, with its
 // database: it publishes each cell's events on the bus of that cell, and a cell
 // may have nothing to tell. What other services publish does not count.
-func (d *cloudDoctor) mute(ctx context.Context, a cloudAPI) []quarantine.Finding {
+func (d *cloudDoctor) mute(ctx context.Context, a openstackAPI) []quarantine.Finding {
 	now := d.clock()
 	from, to := now.Add(-silence), now.Add(-settle)
 	buses := 0

@@ -105,7 +105,7 @@ func TestCloudDoctor(t *testing.T) {
 		}
 		c.ill(p)
 		d := &cloudDoctor{
-			clusters: p, apis: []cloudAPI{p}, clock: func() time.Time { return now },
+			clusters: p, apis: []openstackAPI{p}, clock: func() time.Time { return now },
 			schedules: func(context.Context, quarantine.PoolRef) ([]string, error) { return p.plans, nil },
 			deferred:  func() map[quarantine.PoolRef]time.Time { return p.deferred },
 		}

@@ -59,6 +59,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 			"opennebula": {CloudType: quarantine.CloudOpenNebula, Decode: opennebula.Decode},
 			"generic":    {CloudType: quarantine.CloudGeneric, Decode: generic.Decode},
 		},
+		Drivers: d.drivers(), Interceptor: quarantine.NewInterceptor(s.recorder, d.registry),
 		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: restorer{s.restorer, s.collector, d.log.With("component", "api")},
 		Clouder:  clouder{s.clouder, s.collector, d.log.With("component", "api")},
 		Exporter: s.exporter, Purger: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,

@@ -23,6 +23,11 @@ type bus struct {
 // wireBuses makes a consumer for each message bus of each cloud.
 func (d *daemon) wireBuses(m *metrics.Metrics) error {
 	for _, cloud := range d.cfg.Clouds {
+		if cloud.Events != "" {
+			if err := d.wireEvents(&cloud, m); err != nil {
+				return fmt.Errorf("events of cloud %s: %w", cloud.Name, err)
+			}
+		}
 		for _, n := range cloud.Notifications {
 			name := cloud.Name
 			if len(cloud.Notifications) > 1 {
@@ -73,6 +78,9 @@ func (d *daemon) busStates() map[string]bool {
 	states := map[string]bool{}
 	for _, b := range d.buses {
 		states[b.name] = b.consumer.Up()
+	}
+	for _, e := range d.events {
+		states[e.cloud] = e.bus.Up()
 	}
 	return states
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"quarantine/internal/opennebula"
 	"quarantine/internal/openstack"
 	"quarantine/internal/quarantine"
 )
@@ -17,7 +18,7 @@ func (d *daemon) wireClouds() error {
 		if cloud.API == nil {
 			continue
 		}
-		api, err := d.newAPI(cloud.Name, cloud.API)
+		api, err := d.newAPI(&cloud)
 		if err != nil {
 			return fmt.Errorf("api of cloud %s: %w", cloud.Name, err)
 		}
@@ -26,7 +27,29 @@ func (d *daemon) wireClouds() error {
 	return nil
 }
 
-func (d *daemon) newAPI(cloud string, c *apiConfig) (*openstack.API, error) {
+// cloudAPI is a cloud's API.
+type cloudAPI interface {
+	quarantine.CloudReader
+	quarantine.CloudWriter
+}
+
+func (d *daemon) newAPI(cloud *cloudConfig) (cloudAPI, error) {
+	if cloud.Type == quarantine.CloudOpenNebula {
+		c := cloud.API
+		return opennebula.NewAPI(opennebula.APIConfig{
+			Cloud: cloud.Name, Endpoint: c.Endpoint, AuthFile: c.AuthFile, CAFile: c.CACert, Timeout: c.Timeout.Duration, Wait: c.Wait.Duration,
+			Datastore: c.Datastore, Pools: d.poolsOf(cloud.Name), Images: d.registry, Clock: d.clock,
+		})
+	}
+	return d.newOpenStack(cloud.Name, cloud.API)
+}
+
+// poolsOf are the pools that may hold the cloud's disks.
+func (d *daemon) poolsOf(cloud string) []quarantine.Pool {
+	return slices.DeleteFunc(slices.Clone(d.registry.Pools()), func(p quarantine.Pool) bool { return p.Cloud != "" && p.Cloud != cloud })
+}
+
+func (d *daemon) newOpenStack(cloud string, c *apiConfig) (*openstack.API, error) {
 	cfg := openstack.APIConfig{
 		Cloud: cloud, CloudsFile: c.CloudsYAML, Entry: c.Entry, Region: c.Region, Interface: c.Interface, CAFile: c.CACert,
 		Timeout: c.Timeout.Duration, Wait: c.Wait.Duration, VolumePools: map[string]quarantine.PoolRef{}, Version: version, Clock: d.clock,
@@ -103,7 +126,12 @@ func (d *daemon) cloudDoctor() *cloudDoctor {
 		clusters: d.registry, schedules: d.registry.PurgeSchedules, deferred: d.services.adopter.Deferred, clock: d.clock,
 	}
 	for _, a := range d.apis {
-		c.apis = append(c.apis, a)
+		switch a := a.(type) {
+		case *openstack.API:
+			c.apis = append(c.apis, a)
+		case *opennebula.API:
+			c.frontends = append(c.frontends, theFrontend{a, opennebula.NewHookInstaller(a)})
+		}
 	}
 	for _, b := range d.buses {
 		c.buses = append(c.buses, busView{
