@@ -39,6 +39,7 @@ ENVIRONMENT
 		holdCommand(a), releaseCommand(a), extendCommand(a), purgeCommand(a),
 		policyCommand(a), cephCommand(a), hookCommand(a),
 		runCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), catalogCommand(a), custodyCommand(a),
+		opennebulaCommand(a),
 		completionCommand(a), versionCommand(a),
 	)
 	return root
