@@ -17,7 +17,7 @@ type cloudDoctor struct {
 	clusters quarantine.Clusters
 	apis     []openstackAPI
 	// frontends are those of OpenNebula.
-	frontends []frontend
+	frontends []frontendAPI
 	buses     []busView
 	// schedules reads a pool's trash purge schedules, deferred tells which
 	// pools had entries with a protection of their own.
