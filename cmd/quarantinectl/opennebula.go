@@ -89,7 +89,7 @@ func (a *app) show(in installed, err error) error {
 		}
 	})
 	if err != nil {
-		return err
+		return hint(err, "it can be run again: what is done is left alone")
 	}
 	return perr
 }
@@ -101,8 +101,8 @@ func installHooksCommand(a *app) *cobra.Command {
 		Short: "Install the hooks, or bring them up to date",
 		Long: `Install the hook's script and the units that send what waits in its spool, and
 make the hooks in OpenNebula. It can be run again at any time: what is as it
-should be is left alone, and so are hooks of other names. A configuration that is
-there is never changed.
+should be is left alone, and so are hooks of other names. A configuration that
+is there is never changed.
 ` + exitHelp(exitDone, exitFailed, exitUsage),
 		Example: "  quarantinectl opennebula install-hooks --dry-run",
 		Args:    cobra.NoArgs,
@@ -143,10 +143,11 @@ func removeHooksCommand(a *app) *cobra.Command {
 		Use:   "remove-hooks",
 		Short: "Take the hooks away",
 		Long: `Delete the hooks in OpenNebula, and the script and the units. The configuration
-and the spool stay. It asks first: from then on the daemon hears of deletions from
-the API, the event bus and the drivers only.
+and the spool stay. It asks first: from then on the daemon hears of deletions
+from the API, the event bus and the drivers only.
 ` + exitHelp(exitDone, exitFailed, exitUsage),
-		Args: cobra.NoArgs,
+		Example: "  quarantinectl opennebula remove-hooks --dry-run",
+		Args:    cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			hooks, err := f.hooks(a)
 			if err != nil {
@@ -176,12 +177,12 @@ func installDriverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install-driver",
 		Short: "Put the wrapper before the ceph drivers' delete and rm",
-		Long: `Put the wrapper before tm/ceph/delete and datastore/ceph/rm: OpenNebula then asks
-the daemon before it removes a disk, and waits. The originals stay beside it, as
-delete.distrib and rm.distrib; where dpkg has installed them they are diverted,
-so that an upgrade brings the new original to that name. With another package
-manager run this again after each upgrade: it can be run at any time, and at no
-moment is there no script. It asks first.
+		Long: `Put the wrapper before tm/ceph/delete and datastore/ceph/rm: OpenNebula then
+asks the daemon before it removes a disk, and waits. The originals stay beside
+it, as delete.distrib and rm.distrib; where dpkg has installed them they are
+diverted, so that an upgrade brings the new original to that name. With another
+package manager run this again after each upgrade: it can be run at any time,
+and at no moment is there no script. It asks first.
 ` + exitHelp(exitDone, exitFailed, exitUsage),
 		Example: "  quarantinectl opennebula install-driver --dry-run",
 		Args:    cobra.NoArgs,
@@ -211,7 +212,8 @@ func removeDriverCommand(a *app) *cobra.Command {
 		Long: `Put the original scripts back. It asks first: on a pool without the guard disks
 are then lost if the race is.
 ` + exitHelp(exitDone, exitFailed, exitUsage),
-		Args: cobra.NoArgs,
+		Example: "  quarantinectl opennebula remove-driver --dry-run",
+		Args:    cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			if err := a.confirm(f.yes || f.dry, "Have OpenNebula remove disks without asking the daemon?"); err != nil {
 				return err

@@ -55,7 +55,7 @@ func TestBackoff(t *testing.T) {
 		}
 		b.reset()
 	}
-	if b.next() == b.next() {
+	if first, second := b.next(), b.next(); first == second {
 		t.Error("two pauses are the same")
 	}
 }
