@@ -111,6 +111,10 @@ func (b *bench) all(ctx context.Context, p plan, res *results) error {
 		}
 		res.levels = append(res.levels, r)
 	}
+	var err error
+	if res.terminates, err = b.terminate(ctx, p.terminates); err != nil {
+		return fmt.Errorf("terminate VMs of OpenNebula: %w", err)
+	}
 	return nil
 }
 

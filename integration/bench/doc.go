@@ -12,6 +12,10 @@
 //   - Purging them, by a pass of quarantine.Collector, with bare, and with
 //     `rbd trash purge` of images that have no seal.
 //   - The epochs that both cost the cluster's OSD map.
+//   - Terminates of OpenNebula's VMs: for each the hook's script is run (dash, curl)
+//     on a recorded message, and its disk removed; the time is until the last disk
+//     is sealed and joined. The processor time of the script, with its children, is
+//     shown beside that of a script that does nothing.
 //   - Decoding OpenStack's notifications, as they were recorded.
 //   - Taking them from a real RabbitMQ, with a listener written with Debian's
 //     oslo.messaging that has the same filter (listener.py). Each drains a

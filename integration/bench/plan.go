@@ -19,6 +19,8 @@ type plan struct {
 	levels    []level
 	decodeFor time.Duration
 	listen    listenPlan
+	// terminates is how many VMs of an OpenNebula are terminated at once.
+	terminates int
 }
 
 // full takes a few minutes. A seal waits for a monitor commit, about a second,
@@ -31,8 +33,9 @@ var full = plan{
 		{workers: 32, rounds: 3, disks: 128, judged: true},
 		{workers: 64, rounds: 3, disks: 128, judged: true, shell: 4, trashPurge: 96},
 	},
-	decodeFor: 3 * time.Second,
-	listen:    listenPlan{rounds: 4, ours: 12000, oslo: 1500},
+	decodeFor:  3 * time.Second,
+	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
+	terminates: 400,
 }
 
 // quick goes everywhere once.
@@ -43,8 +46,9 @@ var quick = plan{
 		{workers: 32, rounds: 1, disks: 4, judged: true},
 		{workers: 64, rounds: 1, disks: 4, judged: true, shell: 1, trashPurge: 2},
 	},
-	decodeFor: 100 * time.Millisecond,
-	listen:    listenPlan{rounds: 1, ours: 1000, oslo: 100},
+	decodeFor:  100 * time.Millisecond,
+	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
+	terminates: 3,
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

@@ -55,6 +55,7 @@ type results struct {
 	shell, trashPurge score
 	decode            score
 	listen            listening
+	terminates        terminates
 }
 
 // print writes the table of absolute numbers.
@@ -81,6 +82,9 @@ func (r *results) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
+	h := r.terminates
+	fmt.Fprintf(w, "%d VMs of an OpenNebula terminated in %s, %d captured; the hook's script costs %s of a processor, one that does nothing %s: %.1f times\n\n",
+		h.vms, h.took.Round(time.Millisecond), h.captured, h.hook.Round(10*time.Microsecond), h.nothing.Round(10*time.Microsecond), h.hook.Seconds()/h.nothing.Seconds())
 	return r.printListeners(w)
 }
 

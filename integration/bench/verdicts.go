@@ -38,6 +38,12 @@ const (
 	// the consumer waits for the broker, which on two cores delivers such messages
 	// no faster, also to a client that drops them unread. The table shows both.
 	barOslo = 10
+	// barTerminates: a large site's burst of an hour, 400, in a minute. barHook:
+	// the hook's script may cost the front-end that much processor time, in
+	// milliseconds; the table shows beside it what a script costs that does
+	// nothing.
+	barTerminates = 400
+	barHook       = 20
 )
 
 // verdicts holds the results against the bars.
@@ -67,6 +73,9 @@ func (r *results) verdicts() []measure.Verdict {
 	vs = append(vs,
 		measure.Verdict{Name: "adopt_epochs_per_1000", Value: adopt.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true},
 		measure.Verdict{Name: "purge_epochs_per_1000", Value: purge.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true})
+	vs = append(vs,
+		measure.Verdict{Name: "terminates_per_minute", Value: float64(r.terminates.captured) / r.terminates.took.Minutes(), Unit: "VMs", Bar: barTerminates},
+		measure.Verdict{Name: "hook_cpu", Value: float64(r.terminates.hook.Microseconds()) / 1000, Unit: "ms", Bar: barHook, AtMost: true})
 	return append(vs, r.listenerVerdicts()...)
 }
 
