@@ -13,7 +13,7 @@ import (
 )
 
 // line is the form of a measure in the bench's output.
-var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x) bar (\d+\.\d+) (ok|short)$`)
+var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x|VMs|ms) bar (\d+\.\d+) (ok|short)$`)
 
 // TestMain lets the test binary be the listening process that the bench starts
 // of itself; without it that process would run the tests again.

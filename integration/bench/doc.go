@@ -46,8 +46,8 @@
 //
 //	NAME VALUE UNIT bar BAR ok|short
 //
-// The unit ratio-max marks a ratio that must not exceed its bar, and MB memory
-// that must not; all other values must reach theirs. The exit status is 0 if all
+// The unit ratio-max marks a ratio that must not exceed its bar, and MB and ms
+// memory and processor time that must not; all other values must reach theirs. The exit status is 0 if all
 // are ok, 1 if one is short or the run failed (then there is a line `error: …`
 // on standard error), 2 after a wrong flag.
 package main
