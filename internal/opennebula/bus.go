@@ -88,7 +88,8 @@ const (
 // may take for a Deletion, with the states of doc.go. Of the two messages of a
 // change of state they select the one whose topic begins with the state. EPILOG
 // ends with a slash, because EPILOG_STOP and others destroy nothing. The API's
-// message has a topic without an end: it is the last word of it.
+// message has a topic without an end: it is the last word of it. PENDING is for
+// the recreate, whose other message may be missed.
 func subscriptions() []string {
 	return []string{
 		"EVENT STATE VM/ACTIVE/EPILOG/",
@@ -153,10 +154,11 @@ func (b *Bus) Up() bool { return b.up.Load() }
 // the publisher does.
 func (b *Bus) Run(ctx context.Context) error {
 	var recorder sync.WaitGroup
-	recorder.Go(func() { b.work(ctx) })
+	inHand := 0
+	recorder.Go(func() { inHand = b.work(ctx) })
 	b.listen(ctx)
 	recorder.Wait()
-	if n := b.queue.len(); n > 0 {
+	if n := inHand + b.queue.len(); n > 0 {
 		b.cfg.Log.Warn("events are left unrecorded; the API tells of them at the next start", "endpoint", b.cfg.Endpoint, "messages", n)
 	}
 	return nil

@@ -221,7 +221,7 @@ func TestBusHeartbeat(t *testing.T) {
 				<-hang
 			}
 		})
-		k := take(t, endpoint, func(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = 300 * time.Millisecond })
+		k := take(t, endpoint, func(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = 500 * time.Millisecond })
 		k.until("the publisher given up", func() bool { return len(k.ups) == 2 })
 		close(hang)
 		if pings.Load() < 3 || connections.Load() != 1 {
@@ -241,6 +241,24 @@ func TestBusHeartbeat(t *testing.T) {
 		if k.logged("it may be gone") == 0 {
 			t.Errorf("the log:\n%s", k.log.String())
 		}
+		k.end()
+	})
+	t.Run("answers late", func(t *testing.T) {
+		t.Parallel()
+		answer := make(chan struct{})
+		endpoint := wire(t, func(conn net.Conn, _ int) {
+			c, err := zmq4.Open(conn, null.Security(), zmq4.Pub, nil, true, nil)
+			for n := 0; err == nil; n++ {
+				if n == 10 { // the subscriptions
+					<-answer
+				}
+				_, err = c.RecvMsg()
+			}
+		})
+		k := take(t, endpoint, func(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = 500 * time.Millisecond })
+		k.until("the connection", func() bool { return k.missed == 1 && len(k.ups) == 1 })
+		close(answer) // before it the API may have been asked too early
+		k.until("another look", func() bool { return k.missed == 2 })
 		k.end()
 	})
 	t.Run("asks", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -43,6 +44,23 @@ func TestEventQueueBytes(t *testing.T) {
 	}
 }
 
+// Neither the library nor the Bus makes room for what is too long: it is
+// refused or passed over before.
+func TestBusRoom(t *testing.T) {
+	t.Parallel()
+	long := binary.BigEndian.AppendUint64([]byte{flagCommand | flagLong}, maxCommand+1)
+	c := &handshakeConn{r: bufio.NewReader(bytes.NewReader(append(make([]byte, greetingBytes), long...)))}
+	if n, err := io.ReadFull(c, make([]byte, greetingBytes+1)); n != greetingBytes || !errors.Is(err, errProtocol) {
+		t.Errorf("a long frame in the handshake: %d bytes, %v", n, err)
+	}
+	stream := binary.BigEndian.AppendUint64([]byte{flagMore, 1, 't', flagLong}, MaxBody+1)
+	stream = append(stream, make([]byte, MaxBody+1)...)
+	a, err := readArrival(bufio.NewReader(bytes.NewReader(append(stream, 0, 1, 'n'))))
+	if err != nil || a.event.topic != "t" || a.event.body != nil || a.event.fault == "" {
+		t.Errorf("a long body: topic %q, %d bytes of body, fault %q, %v", a.event.topic, len(a.event.body), a.event.fault, err)
+	}
+}
+
 // Pauses grow up to the bound, differ, and begin anew after a reset.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
@@ -55,7 +73,8 @@ func TestBackoff(t *testing.T) {
 		}
 		b.reset()
 	}
-	if first, second := b.next(), b.next(); first == second {
+	b.full = b.most
+	if first := b.next(); first == b.next() {
 		t.Error("two pauses are the same")
 	}
 }

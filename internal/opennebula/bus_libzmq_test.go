@@ -104,8 +104,8 @@ func TestBusLibzmq(t *testing.T) {
 // are heard again.
 func TestBusLibzmqHangs(t *testing.T) {
 	t.Parallel()
-	pub := publishLibzmq(t, "tcp://127.0.0.1:*")
-	k := take(t, pub.endpoint, func(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = time.Second })
+	pub := publishLibzmq(t, "tcp://"+ownAddress+":*")
+	k := take(t, pub.endpoint, func(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = 2 * time.Second })
 	messages := deaths(t)
 	k.until("the connection", func() bool { return k.missed == 1 })
 	pub.signal(syscall.SIGSTOP)

@@ -29,12 +29,12 @@ func (b *Bus) enqueue(e event) {
 }
 
 // work records what was taken in, one event at a time and in order, until ctx
-// ends.
-func (b *Bus) work(ctx context.Context) {
+// ends. It returns how many it had in hand then.
+func (b *Bus) work(ctx context.Context) (inHand int) {
 	for {
 		e, more, ok := b.queue.pop(ctx)
 		if !ok {
-			return
+			return 0
 		}
 		b.backlog()
 		if more > 0 {
@@ -42,16 +42,18 @@ func (b *Bus) work(ctx context.Context) {
 			b.cfg.Log.Info("events are recorded again; more were dropped meanwhile", "endpoint", b.cfg.Endpoint, "messages", more)
 			b.cfg.Missed()
 		}
-		b.take(ctx, e)
+		if !b.take(ctx, e) {
+			return 1
+		}
 	}
 }
 
-// take records what the event reports.
-func (b *Bus) take(ctx context.Context, e event) {
+// take records what the event reports; false if ctx ended first.
+func (b *Bus) take(ctx context.Context, e event) bool {
 	ds, err := b.decode(e)
 	if err == nil && len(ds) == 0 {
 		b.received(resultIgnored, 0)
-		return
+		return true
 	}
 	if err == nil {
 		err = b.record(ctx, ds)
@@ -64,7 +66,10 @@ func (b *Bus) take(ctx context.Context, e event) {
 			"topic", cut(e.topic, 100), "bytes", len(e.body), "error", err)
 		b.received(resultInvalid, 0)
 		b.cfg.Missed()
+	default:
+		return false
 	}
+	return true
 }
 
 func (b *Bus) decode(e event) ([]quarantine.Deletion, error) {

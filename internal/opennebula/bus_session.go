@@ -15,9 +15,9 @@ import (
 
 const (
 	defaultConnectTimeout = 10 * time.Second
-	// settle is how long the publisher has for its first sign of life. It comes
-	// after the subscriptions were taken.
-	settle = time.Second
+	// settle is how long the publisher's answer to the first PING is waited for.
+	// It comes when the subscriptions were taken.
+	settle = 5 * time.Second
 	// quietBeats is after how many heartbeats a publisher that knows no PING
 	// (libzmq before 4.2) and says nothing is connected to anew.
 	quietBeats = 60
@@ -75,6 +75,7 @@ func (b *Bus) watch(ctx context.Context, l *link, arrivals <-chan arrival) (up b
 			b.cfg.Missed() // only now: what happens after the look must be heard
 		}
 	}
+	assumed := false
 	if err := l.ping(); err != nil {
 		return false, err
 	}
@@ -93,11 +94,15 @@ func (b *Bus) watch(ctx context.Context, l *link, arrivals <-chan arrival) (up b
 				ready()
 				b.enqueue(a.event)
 			case commandPong:
-				ready()
+				if ready(); assumed {
+					assumed = false
+					b.cfg.Missed() // the first look may have been too early
+				}
 			case commandPing:
 				err = l.pong(a.context)
 			}
 		case <-settled.C:
+			assumed = !up
 			ready()
 		case <-beat.C:
 			ask := false

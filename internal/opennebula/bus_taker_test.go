@@ -159,6 +159,10 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// brisk is for publishers that answer no PING: they are not waited for longer.
+// They may be silent for half a minute.
+func brisk(_ *taker, cfg *opennebula.BusConfig) { cfg.Heartbeat = 500 * time.Millisecond }
+
 // publisher is a socket of the Go library. It answers no PING.
 type publisher struct {
 	t *testing.T
@@ -190,10 +194,14 @@ func (p *publisher) send(frames ...[]byte) {
 	}
 }
 
+// ownAddress is one that no other test listens on or connects from, so that a
+// port of it that is given back stays free.
+const ownAddress = "127.0.7.1"
+
 // freeEndpoint is one where nobody listens.
 func freeEndpoint(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", ownAddress+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +285,7 @@ func vms(ds []quarantine.Deletion) string {
 	return strings.Join(ids, " ")
 }
 
-// noGoroutine waits until no goroutine is in a function of that name, of any
-// test; the others end theirs too.
+// noGoroutine waits until no goroutine is in a function of that name.
 func noGoroutine(t *testing.T, function string) {
 	t.Helper()
 	all := ""
