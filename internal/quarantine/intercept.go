@@ -187,7 +187,15 @@ func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) erro
 	}
 	n := len(v.answer.Disks)
 	for _, d := range disks {
-		if d.State.InQuarantine() && v.mine(d.Key.PoolRef(), d.OriginalName, d.DeletedAt, ref, pools) {
+		if !d.State.InQuarantine() || !v.mine(d.Key.PoolRef(), d.OriginalName, d.DeletedAt, ref, pools) {
+			continue
+		}
+		// The row may be an intent that came to nothing.
+		there, err := v.inTrash(ctx, d.Key)
+		if err != nil {
+			return err
+		}
+		if there {
 			v.answer.Disks = append(v.answer.Disks, d.ID)
 		}
 	}
@@ -200,14 +208,33 @@ func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) erro
 			return fmt.Errorf("look for %s in the trash of %s: %w", ref.Name, pool.PoolRef, err)
 		}
 		for _, e := range entries {
-			if v.mine(e.Key.PoolRef(), e.Name, e.DeletedAt, ref, pools) {
-				v.answer.Disks = append(v.answer.Disks, e.Key.DiskID())
-				return nil
+			if !v.mine(e.Key.PoolRef(), e.Name, e.DeletedAt, ref, pools) {
+				continue
 			}
+			// One that somebody else put there may lie there unprotected.
+			if v.recorder.adopter.short(e.Key, e.ProtectedUntil) {
+				if _, err := v.recorder.adopter.Adopt(ctx, e, CaptureGuard); err != nil {
+					return err
+				}
+			}
+			v.answer.Disks = append(v.answer.Disks, e.Key.DiskID())
+			return nil
 		}
 	}
 	v.why = fmt.Sprintf("no image %s is there", ref.Name)
 	return nil
+}
+
+// inTrash reports whether the image is in the trash.
+func (v *intercept) inTrash(ctx context.Context, key Key) (bool, error) {
+	_, err := v.recorder.trash.FindInTrash(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s in the trash: %w", key, err)
+	}
+	return true, nil
 }
 
 // mine reports whether a disk that died then is one of this act, and not of an
@@ -249,6 +276,15 @@ func (v *intercept) act(ctx context.Context) error {
 			}
 			if d.State == Lost {
 				return fmt.Errorf("%s/%s was removed by somebody else at this moment: %w", l.pool.PoolRef, l.name, ErrConflict)
+			}
+			// A row may say that it is in quarantine although somebody took the
+			// image out: only what Ceph says now is an answer.
+			there, err := v.inTrash(ctx, l.pool.Key(l.imageID))
+			if err != nil {
+				return err
+			}
+			if !there {
+				return fmt.Errorf("%s/%s is not in the trash although it was to be moved there (the next reconcile run looks at it): %w", l.pool.PoolRef, l.name, ErrBusy)
 			}
 			a.Disks = append(a.Disks, d.ID)
 		}

@@ -186,3 +186,34 @@ func TestInterceptSaysNothingOfWhatItDoesNotKnow(t *testing.T) {
 		})
 	}
 }
+
+// A disk whose row says that it is in quarantine, and that somebody has taken out
+// of the trash and uses, is not said to be kept.
+func TestInterceptDoesNotBelieveTheRow(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(unguarded, oneDisk)
+	st, _ := w.ceph.Look(key)
+	w.died[key] = st.Content
+	d := w.terminated()
+	w.asks(d, quarantine.Done)
+	if err := w.ceph.CloudRestore(key, oneDisk); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.interceptor().Intercept(w.ctx, d, d.Disks); err == nil {
+		t.Errorf("the driver is told %+v of a disk that is live", got)
+	}
+}
+
+// The intent to seize a disk that was destroyed before the move is no disk in
+// quarantine.
+func TestInterceptDoesNotBelieveAnIntent(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(unguarded, oneDisk)
+	d := w.terminated()
+	w.ceph.FailNext("MoveToTrash", 1, quarantine.ErrUnavailable)
+	if _, err := w.interceptor().Intercept(w.ctx, d, d.Disks); err == nil {
+		t.Fatal("answered although the move failed")
+	}
+	w.ceph.CloudDestroy(key)
+	w.asks(d, quarantine.Proceed)
+}
