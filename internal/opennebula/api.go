@@ -2,7 +2,6 @@ package opennebula
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -51,16 +50,8 @@ type APIConfig struct {
 	Pools []quarantine.Pool
 	// Images renames RBD images, which OpenNebula does not. Without it nothing can
 	// be made a volume of.
-	Images ImageRenamer
+	Images quarantine.Renamer
 	Clock  quarantine.Clock
-}
-
-// ImageRenamer gives RBD images other names.
-type ImageRenamer interface {
-	// RenameImage renames a live image. ErrNotFound if the pool has none of the
-	// name from, ErrExists if it has one of the name to. ErrUnavailable where it
-	// is not known whether it has another name now. Similar to: rbd rename.
-	RenameImage(ctx context.Context, pool quarantine.PoolRef, from, to string) error
 }
 
 // API is the XML-RPC API of one front-end.

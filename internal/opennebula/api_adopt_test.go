@@ -324,7 +324,7 @@ type leaving struct {
 	once   *sync.Once
 }
 
-// RenameImage implements opennebula.ImageRenamer.
+// RenameImage implements quarantine.Renamer.
 func (l leaving) RenameImage(ctx context.Context, pool quarantine.PoolRef, from, to string) error {
 	l.once.Do(l.cancel)
 	if ctx.Err() != nil {

@@ -82,7 +82,7 @@ type trial struct {
 	f       *fakeOne
 	key     quarantine.Key
 	content []byte
-	images  opennebula.ImageRenamer
+	images  quarantine.Renamer
 }
 
 func newTrial(t *testing.T) *trial {

@@ -303,7 +303,7 @@ type renamer struct {
 	fault func(from, to string) (before, after error)
 }
 
-// RenameImage implements opennebula.ImageRenamer.
+// RenameImage implements quarantine.Renamer.
 func (r renamer) RenameImage(_ context.Context, pool quarantine.PoolRef, from, to string) error {
 	var before, after error
 	if r.fault != nil {

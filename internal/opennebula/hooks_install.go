@@ -204,24 +204,7 @@ type allAttributes map[string]string
 // UnmarshalXML implements xml.Unmarshaler.
 func (a *allAttributes) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 	*a = allAttributes{}
-	for {
-		tok, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch t := tok.(type) {
-		case xml.EndElement:
-			return nil
-		case xml.StartElement:
-			value, plain, err := text(d)
-			if err != nil {
-				return err
-			}
-			if plain {
-				(*a)[t.Name.Local] = value
-			}
-		}
-	}
+	return attributes(d, func(name, value string) { (*a)[name] = value })
 }
 
 // wantedHook is a hook as the front-end will show it.

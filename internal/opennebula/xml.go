@@ -147,6 +147,16 @@ type flat map[string]string
 // UnmarshalXML implements xml.Unmarshaler.
 func (f *flat) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 	*f = flat{}
+	return attributes(d, func(name, value string) {
+		_, known := (*f)[name]
+		if len(name) <= maxAttrName && !secret(name) && (known || len(*f) < maxAttrs) {
+			(*f)[name] = cut(value, maxAttr)
+		}
+	})
+}
+
+// attributes calls each for the plain attributes of a template, to its end.
+func attributes(d *xml.Decoder, each func(name, value string)) error {
 	for {
 		tok, err := d.Token()
 		if err != nil {
@@ -160,10 +170,8 @@ func (f *flat) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 			if err != nil {
 				return err
 			}
-			name := t.Name.Local
-			_, known := (*f)[name]
-			if plain && len(name) <= maxAttrName && !secret(name) && (known || len(*f) < maxAttrs) {
-				(*f)[name] = cut(value, maxAttr)
+			if plain {
+				each(t.Name.Local, value)
 			}
 		}
 	}
