@@ -152,6 +152,38 @@ func TestHookStops(t *testing.T) {
 	}
 }
 
+// A driver's late report that the daemon does not take waits, and holds back no
+// hook; while there is no daemon at all it is not passed by either.
+func TestHookPassesLateReports(t *testing.T) {
+	for _, code := range []int{401, 404, 503} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			eachShell(t, func(t *testing.T, w *world) {
+				w.install()
+				w.configure("URL", nobody)
+				c := calls()[0]
+				ended(t, w.driver(c), 0, "the report waits")
+				ended(t, w.hook("one"), 0, "2 messages wait")
+				ended(t, w.hook("two"), 0, "3 messages wait")
+				equalAll(t, "waits", w.waits(), c.told(), "one", "two")
+				w.configure("URL", w.daemon.URL)
+				w.daemon.answer(func(r *http.Request, body string) (int, string) {
+					if strings.HasPrefix(r.URL.Path, "/v1/drivers/") {
+						return code, "no"
+					}
+					return accepted(r, body)
+				})
+				ended(t, w.hook("three"), 0, fmt.Sprintf("HTTP %d", code))
+				equalAll(t, "received", w.daemon.bodies(), c.told(), "one", "two", "three")
+				equalAll(t, "waits", w.waits(), c.told())
+				ended(t, w.hook("", "--drain"), 1, "1 messages wait")
+				w.daemon.answer(accepted)
+				ended(t, w.hook("", "--drain"), 0)
+				equalAll(t, "waits", w.waits())
+			})
+		})
+	}
+}
+
 // A message that the daemon refuses is put aside, is told of, and does not stop
 // the others.
 func TestHookPutsRefusedAside(t *testing.T) {

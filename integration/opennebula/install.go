@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Change is what was done to a file of the front-end, or would be.
@@ -77,8 +78,13 @@ func (i *Installer) RemoveHooks() ([]Change, error) {
 // At every moment there is a script at the path, because oned may run it: the
 // original gets its second name first, and the wrapper takes the path over by a
 // rename.
-func (i *Installer) Driver(ctx context.Context) ([]Change, error) {
+func (i *Installer) Driver(ctx context.Context) (_ []Change, err error) {
 	i.changes = nil
+	unlock, err := i.alone()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	for _, path := range []string{TMDeletePath, DatastoreRmPath} {
 		if err := i.wrap(ctx, path); err != nil {
 			return i.changes, err
@@ -92,15 +98,18 @@ func (i *Installer) wrap(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("read the original driver: %w", err)
 	}
-	_, err = os.Lstat(i.at(path + Distrib))
-	beside := err == nil
+	other, err := os.ReadFile(i.at(path + Distrib))
+	beside := err == nil && !isOurs(other)
 	switch {
-	case !isOurs(now):
+	case isOurs(now) && !beside:
+		return fmt.Errorf("%s is the wrapper, and the original %s is not there: reinstall OpenNebula's package", path, path+Distrib)
+	case isOurs(now):
+	case beside && diverted(ctx, i.at(path)):
+		// A run was cut short: dpkg keeps the newest original there.
+	default:
 		if err := i.putAside(ctx, path, beside); err != nil {
 			return err
 		}
-	case !beside:
-		return fmt.Errorf("%s is the wrapper, and the original %s is not there: reinstall OpenNebula's package", path, path+Distrib)
 	}
 	return i.write(path, DriverScript(), 0o755)
 }
@@ -129,19 +138,24 @@ func (i *Installer) putAside(ctx context.Context, path string, beside bool) erro
 }
 
 // RemoveDriver puts the original scripts back.
-func (i *Installer) RemoveDriver(ctx context.Context) ([]Change, error) {
+func (i *Installer) RemoveDriver(ctx context.Context) (_ []Change, err error) {
 	i.changes = nil
+	unlock, err := i.alone()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	for _, path := range []string{TMDeletePath, DatastoreRmPath} {
 		now, err := os.ReadFile(i.at(path))
 		if err != nil {
 			return i.changes, fmt.Errorf("read the driver: %w", err)
 		}
-		if !isOurs(now) {
-			continue
+		if isOurs(now) {
+			if err := i.act(Change{path, ActRestore, ""}, func() error { return os.Rename(i.at(path+Distrib), i.at(path)) }); err != nil {
+				return i.changes, err
+			}
 		}
-		if err := i.act(Change{path, ActRestore, ""}, func() error { return os.Rename(i.at(path+Distrib), i.at(path)) }); err != nil {
-			return i.changes, err
-		}
+		// Also of a run that was cut short.
 		if diverted(ctx, i.at(path)) {
 			if err := i.divert(ctx, ActUndivert, path, "--remove"); err != nil {
 				return i.changes, err
@@ -151,15 +165,23 @@ func (i *Installer) RemoveDriver(ctx context.Context) ([]Change, error) {
 	return i.changes, nil
 }
 
-// Wrapped reports whether the wrapper is in the way of both scripts.
-func (i *Installer) Wrapped() bool {
-	for _, path := range []string{TMDeletePath, DatastoreRmPath} {
-		b, err := os.ReadFile(i.at(path))
-		if err != nil || !isOurs(b) {
-			return false
-		}
+// alone keeps a second run away while the scripts change places: it would take
+// the wrapper for the original.
+func (i *Installer) alone() (unlock func() error, err error) {
+	if i.Dry {
+		return func() error { return nil }, nil
 	}
-	return true
+	if _, err := os.Stat(i.at(TMDeletePath)); err != nil {
+		return nil, fmt.Errorf("read the original driver: %w", err)
+	}
+	f, err := os.OpenFile(i.at(filepath.Dir(TMDeletePath))+"/.quarantine.lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the drivers: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the drivers: %w: another run is under way", err), f.Close())
+	}
+	return f.Close, nil
 }
 
 func isOurs(script []byte) bool { return bytes.Contains(script, []byte(ours)) }

@@ -1,10 +1,13 @@
 package frontend
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -69,9 +72,6 @@ func TestInstallDriver(t *testing.T) {
 	i.Dry = true
 	did(t, "dry", driver, "move delete.distrib, move rm.distrib, write delete, write opennebula.conf, write rm")
 	has(t, i, TMDeletePath, original)
-	if i.Wrapped() {
-		t.Error("a dry run has installed it")
-	}
 	i.Dry = false
 	did(t, "first", driver, "move delete.distrib, move rm.distrib, write delete, write opennebula.conf, write rm")
 	for _, path := range []string{TMDeletePath, DatastoreRmPath} {
@@ -89,9 +89,6 @@ func TestInstallDriver(t *testing.T) {
 	put(t, i, DatastoreRmPath, strings.Replace(DriverScript(), "set -u", "set -u # an older release", 1))
 	did(t, "over an older one of ours", driver, "keep opennebula.conf, write rm")
 	has(t, i, DatastoreRmPath+Distrib, original)
-	if !i.Wrapped() {
-		t.Error("it is not installed")
-	}
 	remove := func() ([]Change, error) { return i.RemoveDriver(ctx) }
 	did(t, "remove", remove, "restore delete, restore rm")
 	has(t, i, TMDeletePath, original+"# newer\n")
@@ -124,4 +121,34 @@ func TestInstallHookFiles(t *testing.T) {
 	has(t, i, HookPath, HookScript())
 	did(t, "remove", i.RemoveHooks, "remove quarantine-drain.service, remove quarantine-drain.timer, remove quarantine-hook")
 	has(t, i, ConfPath, "URL=http://quarantine:8840\n")
+}
+
+// Two runs at once do not take the wrapper for the original: one of them does
+// nothing, or comes after the other.
+func TestInstallDriverTwiceAtOnce(t *testing.T) {
+	i := host(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			one := &Installer{Root: i.Root}
+			if _, err := one.Driver(t.Context()); err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, path := range []string{TMDeletePath, DatastoreRmPath} {
+		has(t, i, path, DriverScript())
+		has(t, i, path+Distrib, original)
+	}
+}
+
+// A wrapper that lies where the original should is not taken for one.
+func TestInstallDriverOverTwoWrappers(t *testing.T) {
+	i := host(t)
+	put(t, i, TMDeletePath, DriverScript())
+	put(t, i, TMDeletePath+Distrib, DriverScript())
+	if _, err := i.Driver(t.Context()); err == nil || !strings.Contains(err.Error(), "reinstall") {
+		t.Errorf("got %v", err)
+	}
 }
