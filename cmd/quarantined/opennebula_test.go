@@ -36,6 +36,8 @@ type nebula struct {
 
 	mu  sync.Mutex
 	vms map[string]string // by id: the VM element
+	// dying is the image that is being deleted.
+	dying string
 }
 
 // oneDisk is a disk of a VM: of an image (Source) or volatile, or persistent.
@@ -77,6 +79,8 @@ func (n *nebula) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no call", http.StatusBadRequest)
 	case method[1] == "one.vm.info" && id != nil && n.vms[id[1]] != "":
 		say(1, n.vms[id[1]], 0)
+	case method[1] == "one.image.info" && n.dying != "":
+		say(1, n.dying, 0)
 	case method[1] == "one.vmpool.infoextended":
 		say(1, "<VM_POOL></VM_POOL>", 0)
 	case method[1] == "one.imagepool.info":
@@ -186,8 +190,11 @@ func (n *nebula) epilog(p *process, vm string, disks ...oneDisk) (status int, lo
 // deleteImage is `oneimage delete`: the datastore's rm.
 func (n *nebula) deleteImage(p *process, id, source string) (status int, log string) {
 	n.t.Helper()
-	data := fmt.Sprintf("<DS_DRIVER_ACTION_DATA><IMAGE><ID>%s</ID><UID>2</UID><GID>100</GID><UNAME>alice</UNAME><GNAME>experiment</GNAME><NAME>base</NAME><DISK_TYPE>3</DISK_TYPE><STATE>7</STATE><SOURCE>%s</SOURCE></IMAGE>"+
-		"<DATASTORE><ID>100</ID><TEMPLATE><POOL_NAME>%s</POOL_NAME></TEMPLATE></DATASTORE></DS_DRIVER_ACTION_DATA>", id, source, n.spec)
+	image := fmt.Sprintf("<IMAGE><ID>%s</ID><UID>2</UID><GID>100</GID><UNAME>alice</UNAME><GNAME>experiment</GNAME><NAME>base</NAME><DISK_TYPE>3</DISK_TYPE><STATE>7</STATE><SOURCE>%s</SOURCE></IMAGE>", id, source)
+	n.mu.Lock()
+	n.dying = image
+	n.mu.Unlock()
+	data := fmt.Sprintf("<DS_DRIVER_ACTION_DATA>%s<DATASTORE><ID>100</ID><TEMPLATE><POOL_NAME>%s</POOL_NAME></TEMPLATE></DATASTORE></DS_DRIVER_ACTION_DATA>", image, n.spec)
 	return n.driver(p, "datastore/ceph/rm", base64.StdEncoding.EncodeToString([]byte(data)), id)
 }
 

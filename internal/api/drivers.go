@@ -22,6 +22,9 @@ type Driver struct {
 	// of none (a migration). It may ask the cloud. The error wraps
 	// quarantine.ErrInvalid if the body is not of the action's form.
 	Dying func(ctx context.Context, cloud, action string, body []byte) (quarantine.Deletion, []quarantine.DiskRef, error)
+	// GoesOn reports whether the call has more to do than to remove disks, so that
+	// the driver must run whatever became of these; nil: never.
+	GoesOn func(action string, body []byte) bool
 }
 
 // Interceptor answers drivers: *quarantine.Interceptor.
@@ -76,5 +79,9 @@ func (s *Server) driver(ctx context.Context, in *driverInput) (*answer[quarantin
 		}
 		return answered(late, s.cfg.Interceptor.Report(ctx, deletion))
 	}
-	return answered(s.cfg.Interceptor.Intercept(ctx, deletion, refs))
+	got, err := s.cfg.Interceptor.Intercept(ctx, deletion, refs)
+	if d.GoesOn != nil && d.GoesOn(in.Action, in.RawBody) {
+		got.Act = quarantine.Proceed
+	}
+	return answered(got, err)
 }

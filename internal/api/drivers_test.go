@@ -85,3 +85,15 @@ func TestDriverIsRefused(t *testing.T) {
 	}
 	w.refused(w.send(viewer, "POST", "/v1/drivers/vac/remove", "root"), http.StatusForbidden, wire.CodeForbidden, "vera")
 }
+
+// A call that has more to do than to remove disks goes on, whatever became of
+// these.
+func TestDriverGoesOn(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.dead(vms, "with its directory")
+	got := read[quarantine.Interception](w, w.send(hook, "POST", "/v1/drivers/vac/remove", "with its directory"))
+	if got.Act != quarantine.Proceed || len(got.Disks) != 1 {
+		t.Errorf("the answer is %+v", got)
+	}
+}

@@ -157,7 +157,7 @@ func (w *world) wire() {
 			"opennebula": {CloudType: quarantine.CloudOpenNebula, Decode: noDeletions},
 		},
 		// Its driver says the name of the disk.
-		Drivers:     map[string]api.Driver{"vac": {CloudType: quarantine.CloudGeneric, Actions: []string{"remove"}, Dying: dying}},
+		Drivers:     map[string]api.Driver{"vac": {CloudType: quarantine.CloudGeneric, Actions: []string{"remove"}, Dying: dying, GoesOn: func(_ string, body []byte) bool { return string(body) == "with its directory" }}},
 		Interceptor: quarantine.NewInterceptor(w.record, w.ceph),
 		Clouds:      map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
 		Clusters:    w.ceph,

@@ -42,7 +42,7 @@ func (a *API) Dying(ctx context.Context, call DriverCall) (quarantine.Deletion, 
 	case TMDelete:
 		return a.diskDying(ctx, call.Args)
 	case DatastoreRM:
-		return a.imageDying(call.Data)
+		return a.imageDying(ctx, call.Data)
 	}
 	return quarantine.Deletion{}, nil, invalidf("no driver's action is called %q", cut(call.Action, 40))
 }
@@ -73,7 +73,7 @@ func (a *API) diskDying(ctx context.Context, args []string) (quarantine.Deletion
 	}
 	d := act.of(a.cfg.Cloud)
 	if disk, ok := strings.CutPrefix(path.Base(where), "disk."); ok && checkNumber("", disk) == nil {
-		return d, v.refsOf(disk, d.Disks), nil
+		return d, v.refsOf(disk, d), nil
 	}
 	if d.Kind == quarantine.KindDiskDetach {
 		return d, nil, nil
@@ -97,7 +97,7 @@ func (v *vmXML) driverAct() (*deletion, error) {
 }
 
 // refsOf names the images of one disk, as the act has them if it does.
-func (v *vmXML) refsOf(disk string, refs []quarantine.DiskRef) []quarantine.DiskRef {
+func (v *vmXML) refsOf(disk string, of quarantine.Deletion) []quarantine.DiskRef {
 	for _, d := range v.Disks {
 		if d.ID != disk {
 			continue
@@ -106,17 +106,29 @@ func (v *vmXML) refsOf(disk string, refs []quarantine.DiskRef) []quarantine.Disk
 		if !ok {
 			return nil
 		}
-		for _, r := range refs {
+		for _, r := range of.Disks {
 			if r.Name == ref.Name && r.Pool == ref.Pool && r.Namespace == ref.Namespace {
 				return []quarantine.DiskRef{r}
 			}
+		}
+		if of.Kind == quarantine.KindDiskDetach {
+			return nil // another disk than the one that is being detached
 		}
 		return []quarantine.DiskRef{ref}
 	}
 	return nil // the context, which is a file on the host
 }
 
-func (a *API) imageDying(data []byte) (quarantine.Deletion, []quarantine.DiskRef, error) {
+// Directory reports whether it is the call for a VM's directory on its host,
+// which is removed with the checkpoint.
+func (c DriverCall) Directory() bool {
+	return c.Action == TMDelete && len(c.Args) > 0 && !strings.HasPrefix(path.Base(c.Args[0]), "disk.")
+}
+
+// imageDying asks the front-end whether it deletes the image: the data alone, which
+// whoever can post to the service can write, must not take a living one away. Of
+// an image that is gone already nothing is left to be taken.
+func (a *API) imageDying(ctx context.Context, data []byte) (quarantine.Deletion, []quarantine.DiskRef, error) {
 	none := quarantine.Deletion{}
 	if len(data) > MaxBody {
 		return none, nil, invalidf("the driver's data has %d bytes, more than %d", len(data), MaxBody)
@@ -154,5 +166,18 @@ func (a *API) imageDying(data []byte) (quarantine.Deletion, []quarantine.DiskRef
 		ref.Pool, ref.Namespace = poolName(x.Datastore.PoolName)
 	}
 	is := image.of(a.cfg.Cloud)
+	id, err := number(x.Image.ID)
+	if err != nil {
+		return none, nil, err
+	}
+	now, err := a.image(ctx, id)
+	switch {
+	case errors.Is(err, quarantine.ErrNotFound):
+		return is, nil, nil
+	case err != nil:
+		return none, nil, err
+	case now.State != imageDelete || now.Source != x.Image.Source:
+		return none, nil, invalidf("the front-end is not deleting image %d, or it has another SOURCE", id)
+	}
 	return is, is.Disks, nil
 }

@@ -53,7 +53,7 @@ func TestDyingDisks(t *testing.T) {
 		{"terminate, DONE already", recordedDoc(t, "vm_info_done"), quarantine.KindDelete, "", map[string]string{"/disk.0": "one/one-1-0-0*(root)", "": "one/one-sys-0-checkpoint(disk)"}},
 		{"recover --delete of a guest that had powered itself off", extended["13"], quarantine.KindRecoverDelete, "", map[string]string{"/disk.0": "one/one-1-13-0*(root)"}},
 		{"recover --recreate", recreate, quarantine.KindRecreate, "seq 0", map[string]string{"/disk.0": "one/one-1-2-0*(root)", "/disk.1": "", "": "one/one-sys-2-checkpoint(disk)"}},
-		{"disk-detach", object(t, body(t, "zmq/00802.frame1")), quarantine.KindDiskDetach, "seq 0", map[string]string{"/disk.2": "one/one-sys-23-2*(ephemeral)", "": ""}},
+		{"disk-detach", object(t, body(t, "zmq/00802.frame1")), quarantine.KindDiskDetach, "seq 0", map[string]string{"/disk.2": "one/one-sys-23-2*(ephemeral)", "/disk.0": "", "": ""}},
 		{"running", recordedDoc(t, "vm_info_running"), "", "", map[string]string{"/disk.0": "", "": ""}},
 		{"disk-attach", string(edit(t, "zmq/00802.frame1", "<ACTION>22<", "<ACTION>21<")), "", "", map[string]string{"/disk.2": ""}},
 		{"undeploy", object(t, body(t, "zmq/00213.frame1")), "", "", map[string]string{"/disk.0": "", "": ""}},
@@ -105,12 +105,20 @@ func TestDyingOtherDisks(t *testing.T) {
 	}
 }
 
-// The data of the datastore driver has the image; nobody is asked.
+// The data of the datastore driver has the image, and the front-end says whether
+// it is deleting that.
 func TestDyingImage(t *testing.T) {
 	t.Parallel()
-	f := newReplay(t, func(asked) string { return "" })
+	image := object(t, body(t, "zmq/00596.frame1")) // as it was before
+	deleting := func(image string) string { return strings.Replace(image, "<STATE>1<", "<STATE>7<", 1) }
+	known := deleting(image)
+	f := newReplay(t, func(c asked) string {
+		if known == "" {
+			return recorded(t, "vm_info_nonexistent")
+		}
+		return answer(known)
+	})
 	api := newAPI(t, f.url, nil)
-	image := object(t, body(t, "zmq/00596.frame1"))
 	data := func(image string) opennebula.DriverCall {
 		doc := "<DS_DRIVER_ACTION_DATA>" + image + recordedDoc(t, "datastore_info_image") + "<EXTRA_DATA></EXTRA_DATA></DS_DRIVER_ACTION_DATA>"
 		return opennebula.DriverCall{Action: opennebula.DatastoreRM, Data: []byte(base64.StdEncoding.EncodeToString([]byte(doc)) + "\n")}
@@ -129,7 +137,9 @@ func TestDyingImage(t *testing.T) {
 		if !strings.Contains(image, tt.old) {
 			t.Fatalf("the recording has no %s", tt.old)
 		}
-		got, rs, err := api.Dying(t.Context(), data(strings.ReplaceAll(image, tt.old, tt.new)))
+		other := strings.ReplaceAll(image, tt.old, tt.new)
+		known = deleting(other)
+		got, rs, err := api.Dying(t.Context(), data(other))
 		if err != nil || refs(rs) != tt.want || tt.want == "" && !got.Equal(quarantine.Deletion{}) {
 			t.Errorf("%s: got %q, %q, %v", name, line(got), refs(rs), err)
 		}
@@ -137,8 +147,22 @@ func TestDyingImage(t *testing.T) {
 			t.Errorf("%s: got %+v", name, rs)
 		}
 	}
-	if len(f.made()) != 0 {
-		t.Errorf("asked %q", f.made())
+	// Of an image that is gone nothing is left to be taken.
+	known = ""
+	if got, rs, err := api.Dying(t.Context(), data(image)); err != nil || got.ID != want.ID || len(rs) != 0 {
+		t.Errorf("of an image that is gone: %+v, %q, %v", got, refs(rs), err)
+	}
+	// What anybody can write takes no living image away.
+	for name, now := range map[string]string{
+		"ready":          image,
+		"another SOURCE": strings.Replace(deleting(image), "one/one-2", "one/one-3", 1),
+	} {
+		if known = now; now == deleting(image) {
+			t.Fatalf("%s: the recording is otherwise", name)
+		}
+		if d, rs, err := api.Dying(t.Context(), data(image)); !errors.Is(err, quarantine.ErrInvalid) || len(rs) != 0 || d.ID != "" {
+			t.Errorf("%s: got %q, %q, %v", name, line(d), refs(rs), err)
+		}
 	}
 }
 

@@ -153,7 +153,9 @@ func (v *intercept) judge(ctx context.Context, live []liveDisk) error {
 // with it, which is none of the image's own: it takes any parent whose name has
 // the image's in it for a disk snapshot of the image (rbd_top_parent in
 // ceph_utils.sh, a grep), so that removing one-5 that is a clone of one-55-1-0
-// removes that.
+// removes that. And it removes every clone of the image's snapshots, in whatever
+// pool: on one that was given back and still bears its seal, what was restored from
+// it.
 func (v *intercept) climbs(ctx context.Context, l liveDisk) (bool, error) {
 	if v.deletion.CloudType != CloudOpenNebula {
 		return false, nil
@@ -166,6 +168,9 @@ func (v *intercept) climbs(ctx context.Context, l liveDisk) (bool, error) {
 		return false, fmt.Errorf("look at %s/%s: %w", l.pool.PoolRef, l.name, err)
 	}
 	defer img.Close()
+	if img.Info().Sealed {
+		return true, nil
+	}
 	parent := img.Info().Parent
 	if parent == nil {
 		return false, nil

@@ -217,3 +217,27 @@ func TestInterceptDoesNotBelieveAnIntent(t *testing.T) {
 	w.ceph.CloudDestroy(key)
 	w.asks(d, quarantine.Proceed)
 }
+
+// A disk that was given back in place and still bears its seal is not left to a
+// driver, which would remove what was restored from the seal.
+func TestInterceptWhatIsSealed(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(vms, oneDisk)
+	w.asks(w.terminated(), quarantine.Proceed)
+	w.remove(key)
+	w.adopt(key)
+	if _, err := w.restorer.Clone(w.ctx, "carol", key.DiskID(), vols, "copy", false, "needed", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.restorer.InPlace(w.ctx, "carol", key.DiskID(), "again"); err != nil {
+		t.Fatal(err)
+	}
+	w.jump(time.Hour)
+	w.asks(w.terminated(), quarantine.Done)
+	if st, ok := w.ceph.Look(key); !ok || !st.InTrash || !st.Sealed {
+		t.Errorf("the disk is %+v, %v", st, ok)
+	}
+	if _, live := w.ceph.LookLive(vols, "copy"); !live {
+		t.Error("what was restored from it is gone")
+	}
+}
