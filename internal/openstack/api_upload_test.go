@@ -23,6 +23,7 @@ type glance struct {
 	size   int64
 	hash   string
 	patch  http.HandlerFunc
+	refuse http.HandlerFunc // answers an upload, if it is set
 }
 
 func newGlance(t *testing.T, f *fakeCloud) *glance {
@@ -41,6 +42,10 @@ func newGlance(t *testing.T, f *fakeCloud) *glance {
 		f.on("DELETE "+path, func(w http.ResponseWriter, r *http.Request) { g.status = ""; reply(204, ``)(w, r) })
 		f.on("PATCH "+path, func(w http.ResponseWriter, r *http.Request) { g.patch(w, r) })
 		f.on("PUT "+path+"/file", func(w http.ResponseWriter, r *http.Request) {
+			if g.refuse != nil {
+				g.refuse(w, r)
+				return
+			}
 			sum := sha512.New()
 			n, err := io.Copy(sum, r.Body)
 			if err != nil || n != r.ContentLength {
@@ -179,10 +184,8 @@ func TestUploadImage(t *testing.T) {
 		t.Parallel()
 		f := newFakeCloud(t)
 		g := newGlance(t, f)
-		_, err := newTestAPI(t, f).UploadImage(t.Context(), quarantine.ImageOrder{Name: "n", SizeBytes: size}, func(w quarantine.Writer) error {
-			f.on("PUT /image/v2/images/"+g.id+"/file", reply(413, `{"error": {"message": "over quota"}}`))
-			return write(size)(w)
-		})
+		g.refuse = reply(413, `{"error": {"message": "over quota"}}`)
+		_, err := newTestAPI(t, f).UploadImage(t.Context(), quarantine.ImageOrder{Name: "n", SizeBytes: size}, write(size))
 		f.settle()
 		if err == nil || g.status != "" {
 			t.Errorf("the image is %q: %v", g.status, err)

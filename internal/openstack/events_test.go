@@ -289,18 +289,18 @@ func TestUnreadable(t *testing.T) {
 		"text":             {`hello`, "not JSON, at byte 1"},
 		"cut short":        {`{"oslo.message":"{}`, "not JSON"},
 		"list":             {`[1]`, "not an object"},
-		"inner cut short":  {`{"oslo.message":"{\"event_type\":\"instance.delete.start\",\"payload\":{"}`, "not JSON"},
+		"inner cut short":  {`{"oslo.message":"{\"event_type\":\"instance.delete.start\",\"payload\":{"}`, "cut short"},
 		"inner list":       {`{"oslo.message":"[]"}`, "not an object"},
 		"inner empty":      {`{"oslo.message":""}`, "cut short"},
 		"no event type":    {`{"payload":{}}`, "no event_type"},
 		"event type null":  {`{"event_type":null}`, "no event_type"},
 		"no payload":       {`{"event_type":"instance.delete.start"}`, "the server's id is missing"},
-		"payload list":     {`{"event_type":"instance.delete.start","payload":[]}`, "the JSON is not an object"},
+		"payload list":     {`{"event_type":"instance.delete.start","payload":[]}`, "is not an object"},
 		"no server":        {`{"event_type":"compute.instance.delete.start","payload":{}}`, "the server's id is missing or no UUID"},
 		"server no uuid":   {`{"event_type":"compute.instance.delete.start","payload":{"instance_id":"vms"}}`, "no UUID"},
 		"volume no uuid":   {`{"event_type":"volume.delete.end","payload":{"volume_id":"4f4d0436-ae4c-4033-a285-d2bf905cf3b/"}}`, "no UUID"},
 		"image no uuid":    {`{"event_type":"image.delete","payload":{"id":7}}`, "no UUID"},
-		"versioned is odd": {`{"event_type":"instance.delete.start","payload":{"nova_object.data":[]}}`, "not an object"},
+		"versioned is odd": {`{"event_type":"instance.delete.start","payload":{"nova_object.data":[]}}`, "the server's id is missing"},
 	} {
 		ds, err := Decode(cloudName, []byte(c.body))
 		if !errors.Is(err, quarantine.ErrInvalid) || ds != nil {

@@ -52,8 +52,10 @@ func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliver
 	var workers sync.WaitGroup
 	for range min(c.cfg.Prefetch, maxRecords) {
 		workers.Go(func() {
+			decoder := decoder{cloud: c.cfg.Cloud}
 			for d := range in.jobs {
-				in.results <- judged{d.DeliveryTag, c.judge(work, records, d)}
+				ds, err := decoder.decode(d.Body, d.envelope)
+				in.results <- judged{d.DeliveryTag, c.judge(work, records, d.Delivery, ds, err)}
 			}
 		})
 	}
@@ -82,14 +84,20 @@ func (c *Consumer) take(work, records context.Context, ch *amqp.Channel, deliver
 	workers.Wait()
 }
 
+// opened is a delivery that may report deletions.
+type opened struct {
+	amqp.Delivery
+	envelope envelope
+}
+
 // intake is the deliveries of one channel on their way: what waits for a worker
 // (todo), what is with one (working), and what the broker waits to hear of.
 type intake struct {
 	consumer *Consumer
 	window   *window
-	jobs     chan amqp.Delivery // to the workers
-	results  chan judged        // from them
-	todo     []amqp.Delivery
+	jobs     chan opened // to the workers
+	results  chan judged // from them
+	todo     []opened
 	working  int
 	late     *time.Timer // ends the wait of the acknowledgements that are ready
 	waiting  bool        // late runs
@@ -98,7 +106,7 @@ type intake struct {
 func (c *Consumer) newIntake(ch channel) *intake {
 	in := &intake{
 		consumer: c, window: newWindow(ch, c.cfg.Prefetch),
-		jobs: make(chan amqp.Delivery), results: make(chan judged), late: time.NewTimer(ackDelay),
+		jobs: make(chan opened), results: make(chan judged), late: time.NewTimer(ackDelay),
 	}
 	in.late.Stop()
 	return in
@@ -109,9 +117,9 @@ func (in *intake) done() bool { return len(in.todo) == 0 && in.working == 0 }
 
 // offer returns the delivery that is next for a worker, and where one takes it:
 // nowhere (nil) if there is none.
-func (in *intake) offer() (chan<- amqp.Delivery, amqp.Delivery) {
+func (in *intake) offer() (chan<- opened, opened) {
 	if len(in.todo) == 0 {
-		return nil, amqp.Delivery{}
+		return nil, opened{}
 	}
 	return in.jobs, in.todo[0]
 }
@@ -130,7 +138,7 @@ func (in *intake) accept(d amqp.Delivery) {
 		in.consumer.heardOfServer()
 	}
 	if !p.ignorable {
-		in.todo = append(in.todo, d)
+		in.todo = append(in.todo, opened{d, p.envelope})
 		return
 	}
 	in.consumer.received(resultIgnored, 0)
@@ -163,9 +171,9 @@ func (in *intake) flush() {
 	in.window.flush()
 }
 
-// judge works on one message that may report deletions.
-func (c *Consumer) judge(work, records context.Context, d amqp.Delivery) verdict {
-	ds, err := decodeWhole(c.cfg.Cloud, d.Body)
+// judge works on one message that may report deletions: ds, unless err says that
+// it cannot be read.
+func (c *Consumer) judge(work, records context.Context, d amqp.Delivery, ds []quarantine.Deletion, err error) verdict {
 	if err == nil && len(ds) == 0 {
 		c.received(resultIgnored, 0)
 		return acknowledge

@@ -1,7 +1,6 @@
 package openstack
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
@@ -13,27 +12,52 @@ import (
 // that of the request that caused the event: its user is who acts, not who
 // owns. It also has the caller's token, which is not even read here.
 type message struct {
-	Timestamp   text `json:"timestamp"`
-	RequestID   text `json:"_context_request_id"`
-	UserID      text `json:"_context_user_id"`
-	User        text `json:"_context_user"` // older services: the id
-	UserName    text `json:"_context_user_name"`
-	ProjectID   text `json:"_context_project_id"`
-	Tenant      text `json:"_context_tenant"` // older services: the id
-	ProjectName text `json:"_context_project_name"`
+	Timestamp   text
+	RequestID   text
+	UserID      text
+	User        text // older services: the id
+	UserName    text
+	ProjectID   text
+	Tenant      text // older services: the id
+	ProjectName text
 }
 
-// read reads a message with its payload, in one go: a message kept raw for
-// later is read several times over.
-func read[P any](inner []byte) (m *message, payload *P, err error) {
-	var whole struct {
-		message
-		Payload P `json:"payload"`
+// read reads a message; payload is called for each key of its payload, and
+// reads that member's value.
+func read(inner []byte, payload func(s *scanner, key []byte)) (*message, error) {
+	s, m := &scanner{data: inner}, &message{}
+	odd := false
+	whole := s.object(func(key []byte) {
+		switch string(key) {
+		case "timestamp":
+			m.Timestamp = s.text()
+		case "_context_request_id":
+			m.RequestID = s.text()
+		case "_context_user_id":
+			m.UserID = s.text()
+		case "_context_user":
+			m.User = s.text()
+		case "_context_user_name":
+			m.UserName = s.text()
+		case "_context_project_id":
+			m.ProjectID = s.text()
+		case "_context_tenant":
+			m.Tenant = s.text()
+		case "_context_project_name":
+			m.ProjectName = s.text()
+		case "payload":
+			odd = !s.object(func(key []byte) { payload(s, key) })
+		default:
+			s.skip()
+		}
+	})
+	switch {
+	case s.broken || !s.atEnd():
+		return nil, invalidf("%s", s.problem())
+	case !whole || odd:
+		return nil, invalidf("the message, or its payload, is not an object")
 	}
-	if err := json.Unmarshal(inner, &whole); err != nil {
-		return nil, nil, invalidf("%s", problem(err))
-	}
-	return &whole.message, &whole.Payload, nil
+	return m, nil
 }
 
 // actor is who sent the request, empty for the cloud's own periodic work.
@@ -74,33 +98,8 @@ type text string
 // UnmarshalJSON never fails on valid JSON. NUL characters are dropped:
 // PostgreSQL cannot store them.
 func (t *text) UnmarshalJSON(data []byte) error {
-	*t = ""
-	switch c := data[0]; {
-	case c == '"':
-		if plain := data[1 : len(data)-1]; isPlain(plain) { // as nearly all are
-			*t = text(plain)
-			return nil
-		}
-		var s string
-		if err := json.Unmarshal(data, &s); err != nil {
-			return err
-		}
-		*t = text(strings.ReplaceAll(s, "\x00", ""))
-	case c == '-' || c >= '0' && c <= '9':
-		*t = text(data)
-	}
+	*t = (&scanner{data: data}).text()
 	return nil
-}
-
-// isPlain reports whether a JSON string stands for itself: ASCII without
-// escapes.
-func isPlain(s []byte) bool {
-	for _, c := range s {
-		if c == '\\' || c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // lenient takes a T, or leaves it zero.
@@ -115,38 +114,8 @@ func (l *lenient[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// object takes the data of one of Nova's versioned objects.
-type object[T any] struct {
-	Data lenient[T] `json:"nova_object.data"`
-}
-
-// dictionary takes an object of texts, or Cinder's list of {"key", "value"}.
+// dictionary is what users and services note of a resource.
 type dictionary map[string]string
-
-// UnmarshalJSON never fails on valid JSON.
-func (d *dictionary) UnmarshalJSON(data []byte) error {
-	*d = nil
-	switch data = bytes.TrimSpace(data); data[0] {
-	case '{':
-		var m map[string]text
-		if json.Unmarshal(data, &m) == nil {
-			for k, v := range m {
-				d.set(k, string(v))
-			}
-		}
-	case '[':
-		var pairs []lenient[struct {
-			Key   text `json:"key"`
-			Value text `json:"value"`
-		}]
-		if json.Unmarshal(data, &pairs) == nil {
-			for _, p := range pairs {
-				d.set(string(p.value.Key), string(p.value.Value))
-			}
-		}
-	}
-	return nil
-}
 
 func (d *dictionary) set(key, value string) {
 	if key = strings.ReplaceAll(key, "\x00", ""); key == "" {

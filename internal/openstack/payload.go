@@ -6,92 +6,160 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// flatServer is the payload of one of Nova's unversioned events.
-type flatServer struct {
-	ID         text       `json:"instance_id"`
-	ProjectID  text       `json:"tenant_id"`
-	UserID     text       `json:"user_id"`
-	Name       text       `json:"display_name"`
-	Flavor     text       `json:"instance_type"`
-	Host       text       `json:"host"`
-	Zone       text       `json:"availability_zone"`
-	CreatedAt  text       `json:"created_at"`
-	LaunchedAt text       `json:"launched_at"`
-	ImageURL   text       `json:"image_ref_url"`
-	State      text       `json:"state"`
-	Task       text       `json:"state_description"`
-	NewTask    text       `json:"new_task_state"`
-	Metadata   dictionary `json:"metadata"`
+// readServer reads a payload of either of Nova's formats.
+func readServer(inner []byte) (*message, *server, error) {
+	var flat, versioned server
+	found := &flat
+	m, err := read(inner, func(s *scanner, key []byte) {
+		if string(key) != "nova_object.data" {
+			flat.readFlat(s, key)
+			return
+		}
+		found, versioned = &versioned, server{}
+		s.object(func(key []byte) { versioned.readVersioned(s, key) })
+	})
+	return m, found, err
 }
 
-func (f *flatServer) server() *server {
-	url := string(f.ImageURL)
-	return &server{
-		id: f.ID, name: f.Name, projectID: f.ProjectID, userID: f.UserID,
-		flavor: f.Flavor, host: f.Host, zone: f.Zone, createdAt: f.CreatedAt, launchedAt: f.LaunchedAt,
-		image: uuid(text(url[strings.LastIndexByte(url, '/')+1:])),
-		state: f.State, task: f.Task, newTask: f.NewTask, metadata: f.Metadata,
+// readFlat reads a member of the payload of one of Nova's unversioned events.
+func (v *server) readFlat(s *scanner, key []byte) {
+	switch string(key) {
+	case "instance_id":
+		v.id = s.text()
+	case "instance_type":
+		v.flavor = s.text()
+	case "image_ref_url":
+		url := string(s.text())
+		v.image = uuid(text(url[strings.LastIndexByte(url, '/')+1:]))
+	case "state_description":
+		v.task = s.text()
+	case "new_task_state":
+		v.newTask = s.text()
+	default:
+		v.readCommon(s, key)
 	}
 }
 
-// versionedServer is the data of one of Nova's versioned events.
-type versionedServer struct {
-	ID         text       `json:"uuid"`
-	ProjectID  text       `json:"tenant_id"`
-	UserID     text       `json:"user_id"`
-	Name       text       `json:"display_name"`
-	Host       text       `json:"host"`
-	Zone       text       `json:"availability_zone"`
-	CreatedAt  text       `json:"created_at"`
-	LaunchedAt text       `json:"launched_at"`
-	Image      text       `json:"image_uuid"`
-	State      text       `json:"state"`
-	Task       text       `json:"task_state"`
-	Request    text       `json:"request_id"` // empty for Nova's periodic work
-	Metadata   dictionary `json:"metadata"`
-
-	Flavor lenient[object[struct {
-		Name text `json:"name"`
-	}]] `json:"flavor"`
-	Update lenient[object[struct {
-		NewTask text `json:"new_task_state"`
-	}]] `json:"state_update"`
-	Tags      lenient[[]text] `json:"tags"`
-	Addresses lenient[[]object[struct {
-		IP      text `json:"address"`
-		MAC     text `json:"mac"`
-		Network text `json:"label"`
-		Port    text `json:"port_uuid"`
-	}]] `json:"ip_addresses"`
-	Volumes lenient[[]object[struct {
-		ID        text          `json:"volume_id"`
-		BootIndex text          `json:"boot_index"`
-		Deleted   lenient[bool] `json:"delete_on_termination"`
-	}]] `json:"block_devices"`
+// readCommon reads a member that has the same name in both formats.
+func (v *server) readCommon(s *scanner, key []byte) {
+	switch string(key) {
+	case "tenant_id":
+		v.projectID = s.text()
+	case "user_id":
+		v.userID = s.text()
+	case "display_name":
+		v.name = s.text()
+	case "host":
+		v.host = s.text()
+	case "availability_zone":
+		v.zone = s.text()
+	case "created_at":
+		v.createdAt = s.text()
+	case "launched_at":
+		v.launchedAt = s.text()
+	case "state":
+		v.state = s.text()
+	case "metadata":
+		v.metadata = s.dictionary()
+	default:
+		s.skip()
+	}
 }
 
-func (v *versionedServer) server() *server {
-	s := &server{
-		id: v.ID, name: v.Name, projectID: v.ProjectID, userID: v.UserID,
-		flavor: v.Flavor.value.Data.value.Name, host: v.Host, zone: v.Zone, createdAt: v.CreatedAt, launchedAt: v.LaunchedAt,
-		image: uuid(v.Image),
-		state: v.State, task: v.Task, newTask: v.Update.value.Data.value.NewTask, metadata: v.Metadata,
-		request: v.Request, tags: stringsOf(v.Tags.value),
+// readVersioned reads a member of the data of one of Nova's versioned events.
+func (v *server) readVersioned(s *scanner, key []byte) {
+	switch string(key) {
+	case "uuid":
+		v.id = s.text()
+	case "image_uuid":
+		v.image = uuid(s.text())
+	case "task_state":
+		v.task = s.text()
+	case "request_id": // empty for Nova's periodic work
+		v.request = s.text()
+	case "flavor":
+		v.flavor = novaText(s, "name")
+	case "state_update":
+		v.newTask = novaText(s, "new_task_state")
+	case "tags":
+		v.tags = s.texts()
+	case "ip_addresses":
+		v.addresses = nil
+		s.array(func() { v.readAddress(s) })
+	case "block_devices":
+		v.volumes, v.bootsVolume = nil, false
+		s.array(func() { v.readDevice(s) })
+	default:
+		v.readCommon(s, key)
 	}
-	for _, address := range v.Addresses.value {
-		a := address.Data.value
-		if a.IP != "" {
-			s.addresses = append(s.addresses, quarantine.Address{IP: string(a.IP), MAC: string(a.MAC), Network: string(a.Network), PortID: string(a.Port)})
+}
+
+// readAddress reads an element of ip_addresses.
+func (v *server) readAddress(s *scanner) {
+	var a quarantine.Address
+	novaObject(s, func(key []byte) {
+		switch string(key) {
+		case "address":
+			a.IP = string(s.text())
+		case "mac":
+			a.MAC = string(s.text())
+		case "label":
+			a.Network = string(s.text())
+		case "port_uuid":
+			a.PortID = string(s.text())
+		default:
+			s.skip()
 		}
+	})
+	if a.IP != "" {
+		v.addresses = append(v.addresses, a)
 	}
-	for _, device := range v.Volumes.value {
-		b := device.Data.value
-		if b.BootIndex == "0" {
-			s.bootsVolume = true
+}
+
+// readDevice reads an element of block_devices, which are volumes.
+func (v *server) readDevice(s *scanner) {
+	var id, bootIndex text
+	dies := false
+	novaObject(s, func(key []byte) {
+		switch string(key) {
+		case "volume_id":
+			id = s.text()
+		case "boot_index":
+			bootIndex = s.text()
+		case "delete_on_termination":
+			dies = s.peek() == 't'
+			s.skip()
+		default:
+			s.skip()
 		}
-		if id := uuid(b.ID); id != "" && b.Deleted.value {
-			s.volumes = append(s.volumes, id)
-		}
+	})
+	if bootIndex == "0" {
+		v.bootsVolume = true
 	}
-	return s
+	if id := uuid(id); id != "" && dies {
+		v.volumes = append(v.volumes, id)
+	}
+}
+
+// novaObject reads the data of one of Nova's versioned objects.
+func novaObject(s *scanner, member func(key []byte)) {
+	s.object(func(key []byte) {
+		if string(key) == "nova_object.data" {
+			s.object(member)
+		} else {
+			s.skip()
+		}
+	})
+}
+
+// novaText reads one text of such an object.
+func novaText(s *scanner, name string) (t text) {
+	novaObject(s, func(key []byte) {
+		if string(key) == name {
+			t = s.text()
+		} else {
+			s.skip()
+		}
+	})
+	return t
 }

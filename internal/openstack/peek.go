@@ -12,6 +12,9 @@ type peeked struct {
 	server bool
 	// ignorable: it surely reports no deletion.
 	ignorable bool
+	// envelope is empty where the message is not in the form in which
+	// oslo.messaging writes one.
+	envelope envelope
 }
 
 // peek looks at a message. It is for the hundreds of messages that come with
@@ -20,9 +23,9 @@ type peeked struct {
 //
 // It is sure only of messages in the form in which oslo.messaging writes them.
 // Of any other (keys in another order, escapes in odd places, something twice,
-// JSON that is broken anywhere in the envelope) it says nothing, and decodeWhole
-// has the last word. What it says is what decodeWhole would say, but for one thing: an
-// update that has none of the words of a deletion is ignored, although its
+// JSON that is broken anywhere in the envelope) it says nothing, and the decoder
+// has the last word. What it says is what the decoder would say, but for one
+// thing: an update that has none of the words of a deletion is ignored, although its
 // payload may be unreadable.
 func peek(body []byte) peeked {
 	e, ok := peekEnvelope(body)
@@ -32,22 +35,33 @@ func peek(body []byte) peeked {
 	var buffer [peekLength]byte
 	beginning, _ := unescape(buffer[:0], e.inner)
 	event := peekEvent(beginning)
+	p := peeked{envelope: e}
 	if event == nil {
-		return peeked{}
+		return p
 	}
-	p := peeked{server: bytes.HasPrefix(bytes.TrimPrefix(event, []byte("compute.")), []byte("instance."))}
+	p.server = bytes.HasPrefix(bytes.TrimPrefix(event, []byte("compute.")), []byte("instance."))
 	a, ok := actOf(event)
-	// An update reports a deletion only if a task state is "deleting" or
-	// "soft-deleting", or the state "deleted" (server.settle). Written without
-	// escapes these words stand in the body as they are; "deleted_at", a key of
-	// every update, is not one of them.
-	p.ignorable = !ok || a.phase == phaseUpdate && !e.unicode &&
-		!bytes.Contains(e.inner, []byte("deleting")) && !bytes.Contains(e.inner, []byte(`"deleted\"`))
+	p.ignorable = !ok || a.phase == phaseUpdate && !e.unicode && !saysDeleted(e.inner)
 	return p
 }
 
-// ignorable reports whether the message surely reports no deletion.
-func ignorable(body []byte) bool { return peek(body).ignorable }
+// saysDeleted reports whether an update without \u escapes may report a
+// deletion: it does so only if a task state is "deleting" or "soft-deleting",
+// or the state "deleted" (server.settle). These words stand in the escaped
+// message as they are; "deleted_at", a key of every update, is not one of them.
+func saysDeleted(escaped []byte) bool {
+	for {
+		i := bytes.Index(escaped, []byte("delet"))
+		if i < 0 {
+			return false
+		}
+		rest := escaped[i+len("delet"):]
+		if bytes.HasPrefix(rest, []byte("ing")) || i > 0 && escaped[i-1] == '"' && bytes.HasPrefix(rest, []byte(`ed\"`)) {
+			return true
+		}
+		escaped = rest
+	}
+}
 
 // envelope is what was found around a message.
 type envelope struct {
@@ -58,7 +72,7 @@ type envelope struct {
 // peekEnvelope reads the whole envelope: an object of strings, one of which,
 // once, is oslo.message.
 func peekEnvelope(body []byte) (e envelope, ok bool) {
-	s := scanner{text: body}
+	s := scanner{data: body}
 	if !s.take('{') {
 		return e, false
 	}
@@ -91,7 +105,7 @@ func peekEnvelope(body []byte) (e envelope, ok bool) {
 // peekEvent returns the event type of a message of which only the beginning is
 // there; nil if it is not found for sure.
 func peekEvent(beginning []byte) []byte {
-	s := scanner{text: beginning}
+	s := scanner{data: beginning}
 	if !s.take('{') {
 		return nil
 	}
@@ -155,81 +169,4 @@ func unescape(dst, escaped []byte) (out []byte, all bool) {
 		dst, escaped = append(dst, c), escaped[2:]
 	}
 	return dst, len(escaped) == 0
-}
-
-// scanner reads JSON from the left.
-type scanner struct {
-	text []byte
-	at   int
-}
-
-// take skips white space, and the character if it is the next one.
-func (s *scanner) take(c byte) bool {
-	s.space()
-	if s.at == len(s.text) || s.text[s.at] != c {
-		return false
-	}
-	s.at++
-	return true
-}
-
-func (s *scanner) atEnd() bool {
-	s.space()
-	return s.at == len(s.text)
-}
-
-func (s *scanner) space() {
-	for ; s.at < len(s.text); s.at++ {
-		switch s.text[s.at] {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return
-		}
-	}
-}
-
-// string reads a string and returns it as it is written, without its quotes,
-// and whether it has a \u escape, or a \\ before a u, which is one for whoever
-// reads the string as JSON. It is false where encoding/json would find fault
-// with the string.
-func (s *scanner) string() (raw []byte, unicode, ok bool) {
-	if !s.take('"') {
-		return nil, false, false
-	}
-	text := s.text[s.at:]
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c > '\\' || c > '"' && c < '\\' || c == ' ' || c == '!' {
-			continue
-		}
-		switch {
-		case c == '"':
-			s.at += i + 1
-			return text[:i], unicode, true
-		case c < ' ':
-			return nil, false, false
-		}
-		if i++; i == len(text) {
-			return nil, false, false
-		}
-		switch text[i] {
-		case '"', '/', 'b', 'f', 'n', 'r', 't':
-		case '\\':
-			unicode = unicode || i+1 < len(text) && text[i+1] == 'u'
-		case 'u':
-			unicode = true
-			for range 4 {
-				if i++; i == len(text) || !isHex(text[i]) {
-					return nil, false, false
-				}
-			}
-		default:
-			return nil, false, false
-		}
-	}
-	return nil, false, false
-}
-
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }

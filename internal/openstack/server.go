@@ -20,11 +20,10 @@ type server struct {
 
 // serverDeletions reads one of Nova's events.
 func serverDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, error) {
-	m, p, err := read[serverPayload](inner)
+	m, s, err := readServer(inner)
 	if err != nil {
 		return nil, err
 	}
-	s := p.server()
 	a, ok := s.settle(a)
 	if !ok {
 		return nil, nil
@@ -120,17 +119,4 @@ func (s *server) volumeDeletions(cloud, serverID string, deleter quarantine.Prin
 		})
 	}
 	return ds
-}
-
-// serverPayload is a payload of either format.
-type serverPayload struct {
-	flatServer
-	Versioned *versionedServer `json:"nova_object.data"`
-}
-
-func (p *serverPayload) server() *server {
-	if p.Versioned != nil {
-		return p.Versioned.server()
-	}
-	return p.flatServer.server()
 }

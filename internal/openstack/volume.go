@@ -6,32 +6,73 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// volumePayload is the payload of Cinder's volume events.
+// volumePayload is what the payload of one of Cinder's volume events says.
 type volumePayload struct {
-	ID         text       `json:"volume_id"`
-	ProjectID  text       `json:"tenant_id"`
-	UserID     text       `json:"user_id"`
-	Name       text       `json:"display_name"`
-	Type       text       `json:"volume_type"`
-	Host       text       `json:"host"`
-	Zone       text       `json:"availability_zone"`
-	CreatedAt  text       `json:"created_at"`
-	LaunchedAt text       `json:"launched_at"`
-	Metadata   dictionary `json:"metadata"`
-	// Image is what Cinder noted of the image that the volume was made from.
-	Image       dictionary `json:"glance_metadata"`
-	Attachments lenient[[]lenient[struct {
-		Server text `json:"instance_uuid"`
-	}]] `json:"volume_attachment"`
+	id, name, projectID, userID text
+	kind, host, zone            text
+	createdAt, launchedAt       text
+	metadata                    dictionary
+	// image is what Cinder noted of the image that the volume was made from.
+	image dictionary
+	// server is the id of the one that it is attached to, the first by its id if
+	// there are several; else empty.
+	server string
+}
+
+// read reads a member of the payload.
+func (v *volumePayload) read(s *scanner, key []byte) {
+	switch string(key) {
+	case "volume_id":
+		v.id = s.text()
+	case "tenant_id":
+		v.projectID = s.text()
+	case "user_id":
+		v.userID = s.text()
+	case "display_name":
+		v.name = s.text()
+	case "volume_type":
+		v.kind = s.text()
+	case "host":
+		v.host = s.text()
+	case "availability_zone":
+		v.zone = s.text()
+	case "created_at":
+		v.createdAt = s.text()
+	case "launched_at":
+		v.launchedAt = s.text()
+	case "metadata":
+		v.metadata = s.dictionary()
+	case "glance_metadata":
+		v.image = s.dictionary()
+	case "volume_attachment":
+		v.server = ""
+		s.array(func() { v.readAttachment(s) })
+	default:
+		s.skip()
+	}
+}
+
+// readAttachment reads an element of volume_attachment.
+func (v *volumePayload) readAttachment(s *scanner) {
+	s.object(func(key []byte) {
+		if string(key) != "instance_uuid" {
+			s.skip()
+			return
+		}
+		if server := uuid(s.text()); server != "" && (v.server == "" || server < v.server) {
+			v.server = server
+		}
+	})
 }
 
 // volumeDeletions reads one of Cinder's events.
 func volumeDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, error) {
-	m, v, err := read[volumePayload](inner)
+	var v volumePayload
+	m, err := read(inner, v.read)
 	if err != nil {
 		return nil, err
 	}
-	id := uuid(v.ID)
+	id := uuid(v.id)
 	if id == "" {
 		return nil, invalidf("the volume's id is missing or no UUID")
 	}
@@ -39,24 +80,19 @@ func volumeDeletions(cloud string, a act, inner []byte) ([]quarantine.Deletion, 
 	d := quarantine.Deletion{
 		ID:    quarantine.DeletionID(cloud, a.kind, id, ""),
 		Cloud: cloud, CloudType: quarantine.CloudOpenStack, Kind: a.kind,
-		ResourceKind: quarantine.ResourceVolume, ResourceID: id, ResourceName: string(v.Name),
-		Project: m.project(v.ProjectID), User: m.owner(v.UserID), Deleter: m.actor(),
-		Flavor: string(v.Type), // a volume's type is to it what a flavor is to a server
-		Image:  quarantine.Principal{ID: uuid(text(v.Image["image_id"])), Name: v.Image["image_name"]},
-		Host:   string(v.Host), AvailabilityZone: string(v.Zone), Metadata: v.Metadata,
-		RequestID: string(m.RequestID),
-		CreatedAt: v.known(v.CreatedAt, sent),
+		ResourceKind: quarantine.ResourceVolume, ResourceID: id, ResourceName: string(v.name),
+		Project: m.project(v.projectID), User: m.owner(v.userID), Deleter: m.actor(),
+		Flavor: string(v.kind), // a volume's type is to it what a flavor is to a server
+		Image:  quarantine.Principal{ID: uuid(text(v.image["image_id"])), Name: v.image["image_name"]},
+		Host:   string(v.host), AvailabilityZone: string(v.zone), Metadata: v.metadata,
+		RequestID: string(m.RequestID), ServerID: v.server,
+		CreatedAt: v.known(v.createdAt, sent),
 		Disks: []quarantine.DiskRef{{
 			// A prefix, because Cinder renames a volume that has clones to
 			// volume-<id>.deleted and removes it when the last clone goes.
 			Name: "volume-" + id, Prefix: true, Role: roleVolume,
-			Required: a.end && v.Host != "" && !v.known(v.LaunchedAt, sent).IsZero(),
+			Required: a.end && v.host != "" && !v.known(v.launchedAt, sent).IsZero(),
 		}},
-	}
-	for _, attachment := range v.Attachments.value {
-		if server := uuid(attachment.value.Server); server != "" && (d.ServerID == "" || server < d.ServerID) {
-			d.ServerID = server
-		}
 	}
 	d.StartedAt, d.EndedAt = a.times(m)
 	return []quarantine.Deletion{d}, nil
