@@ -141,11 +141,14 @@ func TestHookStops(t *testing.T) {
 				ended(t, w.hook("one"), 0, fmt.Sprintf("HTTP %d", code), "because")
 				ended(t, w.hook("two"), 0, "2 messages wait", fmt.Sprintf("HTTP %d", code))
 				ended(t, w.hook("", "--drain"), 1, "2 messages wait", fmt.Sprintf("HTTP %d", code))
-				equalAll(t, "tried", w.daemon.bodies(), "one", "one", "one")
+				tried := w.daemon.bodies() // of several that wait the first is tried with them, and alone
+				if code >= 400 {
+					equalAll(t, "tried", tried, "one", "one", "one", "one", "one")
+				}
 				equalAll(t, "waits", w.waits(), "one", "two")
 				w.daemon.answer(accepted)
 				ended(t, w.hook("three"), 0)
-				equalAll(t, "tried", w.daemon.bodies()[3:], "one", "two", "three")
+				equalAll(t, "sent", w.daemon.bodies()[len(tried):], "one", "two", "three")
 				equalAll(t, "waits", w.waits())
 			})
 		})
@@ -204,7 +207,7 @@ func TestHookPutsRefusedAside(t *testing.T) {
 				says := []string{"put aside " + w.spool + "/refused/", fmt.Sprintf("HTTP %d: {\"detail\":\"it is bad\"}", code)}
 				ended(t, w.hook("bad 4"), 0, says...)
 				ended(t, w.hook("bad 5"), 0, says...)
-				equalAll(t, "received", w.daemon.bodies(), "good 1", "bad 2", "good 3", "bad 4", "bad 5")
+				equalAll(t, "received", slices.Compact(w.daemon.bodies()), "good 1", "bad 2", "good 3", "bad 4", "bad 5")
 				equalAll(t, "waits", w.waits())
 				equalAll(t, "refused", w.refused(), "bad 2", "bad 4", "bad 5")
 				logged := w.logged()
