@@ -101,6 +101,7 @@ func TestHookKeepsWhileAway(t *testing.T) {
 func TestHooksAtOnce(t *testing.T) {
 	eachShell(t, func(t *testing.T, w *world) {
 		const n = 20
+		w.link(w.command("sleep"), "bin/sleep")
 		burst := func(name string) (sent []string) {
 			var all sync.WaitGroup
 			for i := range n {
