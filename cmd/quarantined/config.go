@@ -269,6 +269,9 @@ func (c *config) defaults() {
 	}
 }
 
+// clusterPool is where a pool of a name was seen, and whose it is.
+type clusterPool struct{ cluster, cloud string }
+
 func (c *config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -303,7 +306,7 @@ func (c *config) validate() error {
 			bad("cloud %s: notifications are for openstack only", cloud.Name)
 		}
 	}
-	names := map[string]bool{}
+	names, clusterOf := map[string]bool{}, map[string]clusterPool{}
 	for _, cl := range c.Clusters {
 		if names[cl.Name] {
 			bad("clusters: the name %q is there twice", cl.Name)
@@ -327,6 +330,12 @@ func (c *config) validate() error {
 			if p.Cloud != "" && !clouds[p.Cloud] {
 				bad("pool %s: cloud %q is not under clouds", p.Name, p.Cloud)
 			}
+			// Clouds name pools and images, but no clusters, and OpenNebula's image
+			// names are numbers: one cloud's word would be about both.
+			if other, ok := clusterOf[ref]; ok && (p.Cloud == "" || other.cloud == "") {
+				bad("pool %s: it is in the clusters %s and %s; say of both whose they are (cloud)", p.Name, other.cluster, cl.Name)
+			}
+			clusterOf[ref] = clusterPool{cl.Name, p.Cloud}
 		}
 	}
 	for _, t := range c.Tokens {

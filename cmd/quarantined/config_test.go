@@ -27,6 +27,7 @@ func TestConfigMistakes(t *testing.T) {
 		"pool twice":           {"{name: vms, cloud: os}", "{name: vms}, {name: vms}", "twice"},
 		"short protection":     {"{pools: [{name: vms, cloud: os}]}", "{protect: 1y, pools: [{name: vms}]}", "twice the longest"},
 		"cluster twice":        {"{pools: [{name: vms, cloud: os}]}", "{pools: [{name: a}]}, {pools: [{name: b}]}", "twice"},
+		"whose of two":         {"{pools: [{name: vms, cloud: os}]}", "{pools: [{name: vms, cloud: os}]}, {name: b, pools: [{name: vms}]}", "whose they are"},
 		"unknown cloud":        {"cloud: os}", "cloud: other}", `"other"`},
 		"unknown cloud type":   {"type: openstack", "type: vmware", `"vmware"`},
 		"bus of another type":  {"type: openstack", "type: generic, notifications: {urls: [x]}", "openstack only"},

@@ -59,7 +59,28 @@ func (i *Interceptor) Report(ctx context.Context, d Deletion) error {
 // where the driver would destroy more than the disk (climbs), they are seized.
 // It may be repeated: a driver that is run again finds the disk in quarantine,
 // which is success.
+//
+// Where somebody else changes what it looked at, another daemon or a reconciler
+// that adopts the same disk, it looks again: a driver that fails open would
+// remove the disk for an error that the next look does not have.
 func (i *Interceptor) Intercept(ctx context.Context, d Deletion, refs []DiskRef) (Interception, error) {
+	for n := 1; ; n++ {
+		answer, err := i.intercept(ctx, d, refs)
+		if n == interceptLooks || !errors.Is(err, ErrConflict) {
+			return answer, err
+		}
+	}
+}
+
+// interceptLooks is how often an Intercept looks.
+const interceptLooks = 3
+
+func (i *Interceptor) intercept(ctx context.Context, d Deletion, refs []DiskRef) (Interception, error) {
+	// Whoever asks has begun, whatever the cloud's clock says: else what dies now
+	// would be of an earlier life.
+	if now := i.recorder.ledger.clock().UTC(); d.StartedAt.After(now) {
+		d.StartedAt = now
+	}
 	v := &intercept{Interceptor: i, deletion: d, answer: Interception{Act: Proceed, Disks: []string{}}}
 	for _, ref := range refs {
 		if err := v.look(ctx, ref); err != nil {
@@ -192,7 +213,10 @@ func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) erro
 	}
 	n := len(v.answer.Disks)
 	for _, d := range disks {
-		if !d.State.InQuarantine() || !v.mine(d.Key.PoolRef(), d.OriginalName, d.DeletedAt, ref, pools) {
+		if !d.State.InQuarantine() || !v.meant(d.Key.PoolRef(), d.OriginalName, ref, pools) {
+			continue
+		}
+		if same := d.DeletionID() == v.deletion.ID && v.deletion.ID != ""; !same && !v.since(d.DeletedAt) {
 			continue
 		}
 		// The row may be an intent that came to nothing.
@@ -213,7 +237,7 @@ func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) erro
 			return fmt.Errorf("look for %s in the trash of %s: %w", ref.Name, pool.PoolRef, err)
 		}
 		for _, e := range entries {
-			if !v.mine(e.Key.PoolRef(), e.Name, e.DeletedAt, ref, pools) {
+			if !v.meant(e.Key.PoolRef(), e.Name, ref, pools) || !v.since(e.DeletedAt) {
 				continue
 			}
 			// One that somebody else put there may lie there unprotected.
@@ -242,11 +266,15 @@ func (v *intercept) inTrash(ctx context.Context, key Key) (bool, error) {
 	return true, nil
 }
 
-// mine reports whether a disk that died then is one of this act, and not of an
-// earlier life of the name.
-func (v *intercept) mine(at PoolRef, name string, died time.Time, ref DiskRef, pools []Pool) bool {
-	return ref.Matches(at, name) && slices.ContainsFunc(pools, func(p Pool) bool { return p.PoolRef == at }) &&
-		!died.Before(v.deletion.FirstSign().Add(-ClockSkew))
+// meant reports whether the reference means a disk of that name there.
+func (v *intercept) meant(at PoolRef, name string, ref DiskRef, pools []Pool) bool {
+	return ref.Matches(at, name) && slices.ContainsFunc(pools, func(p Pool) bool { return p.PoolRef == at })
+}
+
+// since reports whether a disk that died then is one of this act by the time,
+// and not of an earlier life of the name.
+func (v *intercept) since(died time.Time) bool {
+	return !died.Before(v.deletion.FirstSign().Add(-ClockSkew))
 }
 
 // required is the Deletion with the word that what is live must be found after

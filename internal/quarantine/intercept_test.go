@@ -151,6 +151,39 @@ func TestInterceptIsNotAboutAnEarlierLife(t *testing.T) {
 	}
 }
 
+// A disk of the very act is, whatever the clocks of the cloud and of this host
+// say: here the cloud's is an hour ahead.
+func TestInterceptWithOtherClocks(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(unguarded, oneDisk)
+	d := w.terminated()
+	d.StartedAt = w.now().Add(time.Hour)
+	w.asks(d, quarantine.Done)
+	if disk := w.disk(key); disk.DeletionID() != d.ID {
+		t.Errorf("the disk is of deletion %q", disk.DeletionID())
+	}
+	w.jump(10 * time.Minute) // the driver is run again
+	if got := w.asks(d, quarantine.Done); len(got.Disks) != 1 || got.Disks[0] != key.DiskID() {
+		t.Errorf("the answer is about %v", got.Disks)
+	}
+}
+
+// What somebody else changes at the same moment is looked at again; a conflict
+// that does not end is told.
+func TestInterceptLooksAgain(t *testing.T) {
+	for fails, act := range map[int]quarantine.Instruction{2: quarantine.Done, 3: ""} {
+		w := newWorld(t)
+		w.create(unguarded, oneDisk)
+		d := w.terminated()
+		w.ceph.FailNext("MoveToTrash", fails, quarantine.ErrConflict)
+		if act != "" {
+			w.asks(d, act)
+		} else if got, err := w.interceptor().Intercept(w.ctx, d, d.Disks); !errors.Is(err, quarantine.ErrConflict) {
+			t.Errorf("the driver is told %+v, %v", got, err)
+		}
+	}
+}
+
 // A pool that is not in this service's care, and a call that destroys nothing,
 // let the driver go on; the reason says which it was.
 func TestInterceptNothingOfOurs(t *testing.T) {
