@@ -204,6 +204,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		component{name: "intake", run: s.intake.Run},
 		component{name: "inquirer", run: s.inquirer.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, d.listMe) }},
+		component{name: "watch of the guards", run: func(ctx context.Context) error { return s.guard.Watch(ctx, d.cfg.Guard.Watch.Duration) }},
 		component{name: "cron", run: func(ctx context.Context) error {
 			return d.jobs.schedule(ctx, schedules, d.cfg.Jitter.Duration)
 		}},

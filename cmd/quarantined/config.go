@@ -175,7 +175,10 @@ type reconcileConfig struct {
 }
 
 type guardConfig struct {
-	Schedule string `yaml:"schedule"` // default "*/5 * * * *"
+	// Schedule is when a canary is let go; default "*/5 * * * *".
+	Schedule string `yaml:"schedule"`
+	// Watch is how often the pools' settings are looked at; default 2s.
+	Watch duration `yaml:"watch"`
 }
 
 type logConfig struct {
@@ -245,6 +248,7 @@ func (c *config) defaults() {
 	or(&c.Reconcile.Schedule, "*/15 * * * *")
 	or(&c.Reconcile.LostAfter, duration{time.Hour})
 	or(&c.Guard.Schedule, "*/5 * * * *")
+	or(&c.Guard.Watch, duration{2 * time.Second})
 	c.Flatten.defaults()
 	or(&c.Inquire.Schedule, "*/10 * * * *")
 	or(&c.Inquire.Every, duration{2 * time.Second})
@@ -345,6 +349,9 @@ func (c *config) validate() error {
 		if t.Role == "hook" && !clouds[t.Cloud] {
 			bad("token %q: a hook token needs a cloud that is under clouds", t.Name)
 		}
+	}
+	if w := c.Guard.Watch.Duration; w < 100*time.Millisecond || w > time.Minute {
+		bad("guard.watch: %s is not between 100ms and 1m", w)
 	}
 	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "flatten": c.Flatten.Schedule, "inquire": c.Inquire.Schedule} {
 		if _, err := cron.ParseStandard(line); err != nil {

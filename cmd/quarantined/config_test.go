@@ -41,6 +41,7 @@ func TestConfigMistakes(t *testing.T) {
 		"bad duration":         {"policies:", "collect: {grace: fortnight}\npolicies:", "fortnight"},
 		"negative limit":       {"policies:", "collect: {max_disks: -1}\npolicies:", "at least 1"},
 		"bad schedule":         {"policies:", "guard: {schedule: sometimes}\npolicies:", "guard.schedule"},
+		"blind watch":          {"policies:", "guard: {watch: 1h}\npolicies:", "guard.watch"},
 		"half of TLS":          {"policies:", "tls: {cert: x}\npolicies:", "go together"},
 		"token without secret": {", sha256: 0000000000000000000000000000000000000000000000000000000000000000", "", "sha256 or file"},
 		"hook without cloud":   {"role: admin", "role: hook", "cloud"},

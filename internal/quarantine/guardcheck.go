@@ -40,7 +40,7 @@ func (g *GuardKeeper) Run(ctx context.Context, actor string, o JobOptions) Repor
 			it.Error = err.Error()
 		case st.Fault != "":
 			it.Error, it.Reason = st.Fault, st.Hint
-			g.ledger.log.Error("the guard of a pool does not hold", "pool", pool.PoolRef.String(), "fault", st.Fault, "hint", st.Hint)
+			g.ledger.log.Error("the guard of a pool does not hold at this run", "pool", pool.PoolRef.String(), "fault", st.Fault, "hint", st.Hint)
 		default:
 			it.Reason = "holds"
 		}
@@ -81,6 +81,7 @@ func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardS
 	if g.Checked != nil {
 		g.Checked(st)
 	}
+	g.tell(ctx, prev, st)
 	return st, g.keep(ctx, st)
 }
 
