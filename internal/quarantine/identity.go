@@ -66,14 +66,7 @@ func (j *identity) group(ctx context.Context, name string, extra *Disk) (map[str
 // policy that changed, never shortens what was promised.
 func (j *identity) decide(d *Disk, now time.Time) {
 	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
-	// Counted from the later of death and capture: a client's wrong clock, or
-	// a disk that lay in the trash before its pool was in our care, must not
-	// make it expire the moment it is adopted.
-	from := d.DeletedAt
-	if d.QuarantinedAt.After(from) {
-		from = d.QuarantinedAt
-	}
-	switch until := from.Add(dec.Retain).UTC().Truncate(time.Second); {
+	switch until := promise(d, dec); {
 	case until.After(d.RetainUntil):
 		d.RetainUntil = until
 	case until.Before(d.RetainUntil):
@@ -82,9 +75,24 @@ func (j *identity) decide(d *Disk, now time.Time) {
 	d.Decision = dec
 	if dec.Hold != nil && !hasHold(d.Holds, dec.Hold.CaseID) {
 		d.Holds = append(append([]Hold(nil), d.Holds...), Hold{
-			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: "policy:" + dec.Rule, PlacedAt: now,
+			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: byPolicy + dec.Rule, PlacedAt: now,
 		})
 	}
+}
+
+// byPolicy begins the By of a hold that a policy placed.
+const byPolicy = "policy:"
+
+// promise is until when a decision keeps the disk. It is counted from the later
+// of death and capture: a client's wrong clock, or a disk that lay in the trash
+// before its pool was in our care, must not make it expire the moment it is
+// adopted.
+func promise(d *Disk, dec Decision) time.Time {
+	from := d.DeletedAt
+	if d.QuarantinedAt.After(from) {
+		from = d.QuarantinedAt
+	}
+	return from.Add(dec.Retain).UTC().Truncate(time.Second)
 }
 
 // FactsOf is what a policy sees of a disk in that pool.

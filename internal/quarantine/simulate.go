@@ -1,0 +1,353 @@
+package quarantine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Decider is a policy that need not be in force.
+type Decider interface {
+	// Decide is pure: the same facts and policy give the same decision.
+	Decide(f Facts) Decision
+}
+
+// SimulationOptions say what is simulated.
+type SimulationOptions struct {
+	// From and To bound the points, and To the history: disks that died later
+	// are left out.
+	From, To time.Time
+	// Step is the time between two points; there are at most maxPoints.
+	Step time.Duration
+	// Changes is how many changed disks are named; the shortened come first.
+	Changes int
+	// InQuarantine leaves out what has left quarantine.
+	InQuarantine bool
+}
+
+// maxPoints and maxChanges bound the answer.
+const (
+	maxPoints  = 1000
+	maxChanges = 10_000
+)
+
+// Kept is what is kept at one time.
+type Kept struct {
+	Disks int64 `json:"disks"`
+	Bytes int64 `json:"bytes"`      // provisioned
+	Used  int64 `json:"used_bytes"` // allocated, where measured
+}
+
+func (k *Kept) add(d *Disk, n int64) {
+	k.Disks += n
+	k.Bytes += n * d.SizeBytes
+	if d.UsedBytes > 0 {
+		k.Used += n * d.UsedBytes
+	}
+}
+
+func (k *Kept) sum(other Kept) {
+	k.Disks, k.Bytes, k.Used = k.Disks+other.Disks, k.Bytes+other.Bytes, k.Used+other.Used
+}
+
+// SimulationPoint compares one time.
+type SimulationPoint struct {
+	At time.Time `json:"at"`
+	// Now is as it was, or is promised, Then as the other policy would have it.
+	Now  Kept `json:"now"`
+	Then Kept `json:"then"`
+}
+
+// SimulatedChange is a disk that the other policy keeps for another time.
+type SimulatedChange struct {
+	Disk         string    `json:"disk"`
+	OriginalName string    `json:"original_name"`
+	Pool         string    `json:"pool"`
+	State        State     `json:"state"`
+	Project      string    `json:"project,omitempty"` // name, or id
+	Resource     string    `json:"resource,omitempty"`
+	SizeBytes    int64     `json:"size_bytes"`
+	Rule         string    `json:"rule"`      // that decided
+	ThenRule     string    `json:"then_rule"` // that would
+	Until        time.Time `json:"until,omitzero"`
+	ThenUntil    time.Time `json:"then_until,omitzero"` // zero: by a hold, for ever
+}
+
+// SimulatedMove sums up the disks that one rule decided about, and another one
+// would.
+type SimulatedMove struct {
+	Rule     string `json:"rule"`
+	ThenRule string `json:"then_rule"`
+	Kept            // the disks
+	Shorter  int64  `json:"shorter"` // of the disks
+	Longer   int64  `json:"longer"`
+}
+
+// Simulation compares what a policy would have kept with what was.
+type Simulation struct {
+	From   time.Time         `json:"from"`
+	To     time.Time         `json:"to"`
+	At     time.Time         `json:"at"`    // the present
+	Disks  int64             `json:"disks"` // of the history
+	Points []SimulationPoint `json:"points"`
+	Moves  []SimulatedMove   `json:"moves"`
+
+	Shorter int64 `json:"shorter"` // disks that would be kept for a shorter time
+	Longer  int64 `json:"longer"`
+	// Gone would be gone by now and are kept, Still would be kept and are gone,
+	// or may go.
+	Gone  Kept `json:"gone"`
+	Still Kept `json:"still"`
+	// Holds counts those that a person placed when the disk would have been gone.
+	Holds int64 `json:"holds"`
+
+	// Changes names changed disks, the most shortened first; there may be more
+	// (Shorter, Longer).
+	Changes []SimulatedChange `json:"changes"`
+}
+
+// Simulator replays the catalog's history under another policy. It changes
+// nothing.
+type Simulator struct {
+	disks    Disks
+	clusters Clusters
+	clock    Clock
+	running  sync.Mutex
+}
+
+// NewSimulator makes a Simulator.
+func NewSimulator(d Disks, c Clusters, clock Clock) *Simulator {
+	return &Simulator{disks: d, clusters: c, clock: clock}
+}
+
+// Simulate decides about every disk of the history anew, as at its capture, and
+// compares how long it is kept. What people did stays as it was: extensions,
+// holds, restores and early purges; a hold that a policy placed belongs to that
+// policy. An earlier, longer promise counts as an extension. The grace between
+// expire and purge, and when the collector ran, are in neither side.
+//
+// ErrBusy while another one runs, ErrInvalid for a period that is none.
+func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOptions) (Simulation, error) {
+	now := s.clock().UTC()
+	r := rerun{other: other, o: o, now: now, pools: map[PoolRef]Pool{}, moves: map[[2]string]*SimulatedMove{},
+		sim: Simulation{From: o.From.UTC(), To: o.To.UTC(), At: now, Points: []SimulationPoint{}, Moves: []SimulatedMove{}, Changes: []SimulatedChange{}}}
+	switch {
+	case !o.From.Before(o.To):
+		return r.sim, invalidf("the period from %s to %s is empty", r.sim.From.Format(time.RFC3339), r.sim.To.Format(time.RFC3339))
+	case o.Step <= 0 || o.To.Sub(o.From)/o.Step >= maxPoints:
+		return r.sim, invalidf("a step of %s gives more than %d points, or none", FormatDuration(o.Step), maxPoints)
+	case o.Changes < 0 || o.Changes > maxChanges:
+		return r.sim, invalidf("at most %d changes are named", maxChanges)
+	}
+	if !s.running.TryLock() {
+		return r.sim, fmt.Errorf("simulate a policy: another one is being simulated: %w", ErrBusy)
+	}
+	defer s.running.Unlock()
+	for _, p := range s.clusters.Pools() {
+		r.pools[p.PoolRef] = p
+	}
+	for at := r.sim.From; !at.After(r.sim.To); at = at.Add(o.Step) {
+		r.sim.Points = append(r.sim.Points, SimulationPoint{At: at})
+	}
+	if err := s.each(ctx, DiskFilter{DeletedTo: o.To}, r.add); err != nil {
+		return r.sim, fmt.Errorf("simulate a policy: %w", err)
+	}
+	return r.end(), nil
+}
+
+// each calls f for the disks that the filter selects, by their death, a page at
+// a time: the catalog is not held meanwhile.
+func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(*Disk)) error {
+	f.Limit = 1000
+	for {
+		page, err := s.disks.FindDisks(ctx, f)
+		if err != nil {
+			return fmt.Errorf("read the history: %w", err)
+		}
+		for i := range page {
+			do(&page[i])
+		}
+		if len(page) < f.Limit {
+			return nil
+		}
+		// On behind the last: its second, and how many of that second there were.
+		last := page[len(page)-1].DeletedAt
+		if !last.Equal(f.DeletedFrom) {
+			f.DeletedFrom, f.Offset = last, 0
+		}
+		for i := len(page) - 1; i >= 0 && page[i].DeletedAt.Equal(last); i-- {
+			f.Offset++
+		}
+	}
+}
+
+// rerun is the work of one simulation.
+type rerun struct {
+	other Decider
+	o     SimulationOptions
+	now   time.Time
+	pools map[PoolRef]Pool
+	sim   Simulation
+	moves map[[2]string]*SimulatedMove
+}
+
+// forever is the end of what a hold keeps.
+var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// add replays one disk.
+func (r *rerun) add(d *Disk) {
+	if d.State == Lost || r.o.InQuarantine && !d.State.InQuarantine() {
+		return // a lost one was never kept
+	}
+	pool, ok := r.pools[d.Key.PoolRef()]
+	if !ok {
+		pool = Pool{PoolRef: d.Key.PoolRef()}
+	}
+	dec := r.other.Decide(FactsOf(*d, pool))
+	until := promise(d, dec)
+	if d.RetainUntil.After(promise(d, d.Decision)) {
+		until = later(until, d.RetainUntil) // extended
+	}
+	if dec.Hold != nil {
+		until = forever
+	}
+	was, _ := lasts(d, d.RetainUntil, true)
+	then, missed := lasts(d, until, false)
+	r.sim.Disks++
+	r.sim.Holds += missed
+	r.plot(d, was, func(p *SimulationPoint) *Kept { return &p.Now })
+	r.plot(d, then, func(p *SimulationPoint) *Kept { return &p.Then })
+	switch {
+	case was.After(r.now) && !then.After(r.now):
+		r.sim.Gone.add(d, 1)
+	case !was.After(r.now) && then.After(r.now):
+		r.sim.Still.add(d, 1)
+	}
+	r.compare(d, dec, was, then)
+}
+
+// plot notes the disk at the first point of its time, and takes it off at the
+// first behind; end sums that up.
+func (r *rerun) plot(d *Disk, until time.Time, side func(*SimulationPoint) *Kept) {
+	points := r.sim.Points
+	at := func(t time.Time) int {
+		i, _ := slices.BinarySearchFunc(points, t, func(p SimulationPoint, t time.Time) int { return p.At.Compare(t) })
+		return i
+	}
+	from, to := at(d.DeletedAt), at(until)
+	if from >= to {
+		return
+	}
+	side(&points[from]).add(d, 1)
+	if to < len(points) {
+		side(&points[to]).add(d, -1)
+	}
+}
+
+// lasts is the end of the disk's time, if it is kept until then and longer for
+// its holds: those of people, and with policies those of policies. missed counts
+// the holds of people that came too late.
+func lasts(d *Disk, until time.Time, policies bool) (end time.Time, missed int64) {
+	holds := slices.Clone(d.Holds)
+	slices.SortStableFunc(holds, func(a, b Hold) int { return a.PlacedAt.Compare(b.PlacedAt) })
+	for _, h := range holds {
+		byPolicy := strings.HasPrefix(h.By, byPolicy)
+		switch {
+		case byPolicy && !policies:
+		case !byPolicy && !h.PlacedAt.Before(until):
+			missed++
+		case h.Open():
+			until = forever
+		default:
+			until = later(until, h.Released)
+		}
+	}
+	if d.EarlyBy != "" && !d.PurgedAt.IsZero() && d.PurgedAt.Before(until) {
+		until = d.PurgedAt
+	}
+	if d.State == Restored && d.RestoredAt.Before(until) {
+		until = d.RestoredAt
+	}
+	return until, missed
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// compare counts a disk whose time changes, and keeps it if it is among the most
+// changed.
+func (r *rerun) compare(d *Disk, dec Decision, was, then time.Time) {
+	change := then.Compare(was)
+	if change == 0 && d.Decision.Rule == dec.Rule {
+		return
+	}
+	m := r.moves[[2]string{d.Decision.Rule, dec.Rule}]
+	if m == nil {
+		m = &SimulatedMove{Rule: d.Decision.Rule, ThenRule: dec.Rule}
+		r.moves[[2]string{m.Rule, m.ThenRule}] = m
+	}
+	m.add(d, 1)
+	switch {
+	case change < 0:
+		m.Shorter++
+		r.sim.Shorter++
+	case change > 0:
+		m.Longer++
+		r.sim.Longer++
+	default:
+		return
+	}
+	if r.o.Changes == 0 {
+		return
+	}
+	c := SimulatedChange{Disk: d.ID, OriginalName: d.OriginalName, Pool: d.Key.PoolRef().String(), State: d.State, SizeBytes: d.SizeBytes,
+		Rule: d.Decision.Rule, ThenRule: dec.Rule, Until: was, ThenUntil: then}
+	if del := d.Deletion; del != nil {
+		c.Project, c.Resource = cmp.Or(del.Project.Name, del.Project.ID), cmp.Or(del.ResourceName, del.ResourceID)
+	}
+	r.sim.Changes = append(r.sim.Changes, c)
+	if len(r.sim.Changes) >= 2*r.o.Changes {
+		r.trim()
+	}
+}
+
+// trim keeps the most shortened, then the least lengthened.
+func (r *rerun) trim() {
+	slices.SortStableFunc(r.sim.Changes, func(a, b SimulatedChange) int {
+		return cmp.Or(cmp.Compare(a.ThenUntil.Sub(a.Until), b.ThenUntil.Sub(b.Until)), cmp.Compare(a.Disk, b.Disk))
+	})
+	r.sim.Changes = r.sim.Changes[:min(len(r.sim.Changes), r.o.Changes)]
+}
+
+// end completes the answer.
+func (r *rerun) end() Simulation {
+	for i := 1; i < len(r.sim.Points); i++ {
+		before, p := &r.sim.Points[i-1], &r.sim.Points[i]
+		p.Now.sum(before.Now)
+		p.Then.sum(before.Then)
+	}
+	r.trim()
+	for i := range r.sim.Changes {
+		c := &r.sim.Changes[i]
+		for _, t := range []*time.Time{&c.Until, &c.ThenUntil} {
+			if t.Equal(forever) {
+				*t = time.Time{}
+			}
+		}
+	}
+	for _, m := range r.moves {
+		r.sim.Moves = append(r.sim.Moves, *m)
+	}
+	slices.SortFunc(r.sim.Moves, func(a, b SimulatedMove) int {
+		return cmp.Or(cmp.Compare(b.Shorter, a.Shorter), cmp.Compare(b.Disks, a.Disks), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.ThenRule, b.ThenRule))
+	})
+	return r.sim
+}
