@@ -36,17 +36,18 @@ type Config struct {
 	Holds    Holds
 	Restorer Restorer
 	// Clouder gives disks back to clouds.
-	Clouder  Clouder
-	Exporter Exporter
-	Purger   Purger
-	Guards   Guards
-	Jobs     Jobs
-	Doctor   Doctor
-	Policy   Explainer
-	Coverage Coverage
-	Parents  Parents
-	Rebuild  func(ctx context.Context, actor string) (quarantine.Report, error)
-	Status   func(ctx context.Context) (wire.Status, error)
+	Clouder   Clouder
+	Exporter  Exporter
+	Purger    Purger
+	Guards    Guards
+	Jobs      Jobs
+	Doctor    Doctor
+	Policy    Explainer
+	Coverage  Coverage
+	Simulator Simulator
+	Parents   Parents
+	Rebuild   func(ctx context.Context, actor string) (quarantine.Report, error)
+	Status    func(ctx context.Context) (wire.Status, error)
 	// Ready returns why the service cannot do its work just now; empty: it can.
 	Ready func(ctx context.Context) []string
 	// Metrics serves /metrics.
@@ -155,6 +156,11 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
+}
+
+// Simulator replays the history under another policy: *quarantine.Simulator.
+type Simulator interface {
+	Simulate(ctx context.Context, other quarantine.Decider, o quarantine.SimulationOptions) (quarantine.Simulation, error)
 }
 
 // Parents lists the images on which disks in quarantine stand:

@@ -39,6 +39,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", "/v1/jobs/collect", `{}`, api.RoleOperator},
 		{"GET", "/v1/status", "", api.RoleViewer},
 		{"GET", "/v1/coverage", "", api.RoleViewer},
+		{"POST", "/v1/policy/simulate", `{"policies":[{"name":"p.yaml","text":"default: {retain: 1d}"}]}`, api.RoleOperator},
 		{"GET", "/v1/parents", "", api.RoleViewer},
 		{"GET", "/v1/doctor", "", api.RoleViewer},
 		{"POST", "/v1/catalog/rebuild", "", api.RoleAdmin},

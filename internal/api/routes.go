@@ -37,6 +37,7 @@ func (s *Server) routes() {
 	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
 	register(s, get("/v1/parents", "list-parents", "List the images that disks in quarantine keep from being deleted"), RoleViewer, s.listParents)
 	register(s, get("/v1/coverage", "coverage", "Compare what the clouds deleted with what is in quarantine"), RoleViewer, s.coverage)
+	register(s, post("/v1/policy/simulate", "simulate-policy", "Replay the history under another policy, and change nothing"), RoleOperator, s.simulate)
 	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
 	register(s, get("/v1/status", "status", "Show how the service is"), RoleViewer, s.status)
 	register(s, get("/v1/doctor", "doctor", "Look for what should be mended"), RoleViewer, s.doctor)

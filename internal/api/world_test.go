@@ -167,7 +167,7 @@ func (w *world) wire() {
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
 		Purger: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
-		Policy: explainer{policies, w.ceph}, Coverage: covered{},
+		Policy: explainer{policies, w.ceph}, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return reconciler.Rebuild(ctx, actor, cat)

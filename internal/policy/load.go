@@ -68,14 +68,44 @@ type Set struct {
 	digest string
 }
 
+// File is a policy file that was read.
+type File struct {
+	// Name is the file's base name; rules are told apart by it.
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
 // Load reads a policy file, or all *.yaml files of a directory in the order of
 // their names. The error names each mistake with its file and place, and wraps
 // quarantine.ErrInvalid, or ErrUnavailable if a file cannot be read.
 func Load(path string) (*Set, error) {
-	files, err := policyFiles(path)
+	files, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
+	return Parse(path, files)
+}
+
+// Read reads the files of a policy, as Load does, and does not look into them.
+func Read(path string) ([]File, error) {
+	paths, err := policyFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, f := range paths {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("read policy %s: %w: %w", f, quarantine.ErrUnavailable, err)
+		}
+		files = append(files, File{filepath.Base(f), string(b)})
+	}
+	return files, nil
+}
+
+// Parse makes a policy of its files, in their order. where is named where none of
+// them has a default. The error is as Load's.
+func Parse(where string, files []File) (*Set, error) {
 	env, err := newEnv()
 	if err != nil {
 		return nil, err
@@ -85,18 +115,13 @@ func Load(path string) (*Set, error) {
 	names := map[string]string{}
 	var mistakes []error
 	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			return nil, fmt.Errorf("read policy %s: %w: %w", f, quarantine.ErrUnavailable, err)
-		}
-		fmt.Fprintf(all, "%s\x00%d\x00", filepath.Base(f), len(b))
-		all.Write(b)
-		if err := s.add(env, filepath.Base(f), b, names); err != nil {
+		fmt.Fprintf(all, "%s\x00%d\x00%s", f.Name, len(f.Text), f.Text)
+		if err := s.add(env, f.Name, []byte(f.Text), names); err != nil {
 			mistakes = append(mistakes, err)
 		}
 	}
 	if len(mistakes) == 0 && s.def.name == "" {
-		mistakes = append(mistakes, fmt.Errorf("%s: there is no default: add `default: {retain: 14d}`", path))
+		mistakes = append(mistakes, fmt.Errorf("%s: there is no default: add `default: {retain: 14d}`", where))
 	}
 	if len(mistakes) > 0 {
 		return nil, fmt.Errorf("%w policy: %w", quarantine.ErrInvalid, errors.Join(mistakes...))

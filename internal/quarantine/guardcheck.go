@@ -57,7 +57,17 @@ func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardS
 	if err != nil {
 		return GuardStatus{}, err
 	}
-	st := GuardStatus{Pool: pool, CheckedAt: g.ledger.clock().UTC(), CanaryAt: prev.CanaryAt, CanaryFault: prev.CanaryFault}
+	st, err := g.look(ctx, pool, prev, canary)
+	if err != nil {
+		return st, err
+	}
+	g.tell(ctx, prev, st)
+	return st, g.keep(ctx, st)
+}
+
+// look finds the status; prev is the last one.
+func (g *GuardKeeper) look(ctx context.Context, pool Pool, prev GuardStatus, canary bool) (st GuardStatus, err error) {
+	st = GuardStatus{Pool: pool, CheckedAt: g.ledger.clock().UTC(), CanaryAt: prev.CanaryAt, CanaryFault: prev.CanaryFault}
 	st.Setting, err = g.guard.ReadGuard(ctx, pool.PoolRef)
 	if err != nil {
 		return st, fmt.Errorf("read the guard of %s: %w", pool.PoolRef, err)
@@ -81,8 +91,7 @@ func (g *GuardKeeper) Check(ctx context.Context, pool Pool, canary bool) (GuardS
 	if g.Checked != nil {
 		g.Checked(st)
 	}
-	g.tell(ctx, prev, st)
-	return st, g.keep(ctx, st)
+	return st, nil
 }
 
 // letCanaryGo removes the canary as a cloud would and notes what came of it.
@@ -134,7 +143,8 @@ func (g *GuardKeeper) keep(ctx context.Context, st GuardStatus) error {
 func guardMark(p Pool) string { return "guard/" + p.FSID + "/" + p.PoolRef.String() }
 
 // Set switches the guard of a pool on or off, at a person's request, and
-// checks it.
+// checks it. The custody log says who; that the guard is lost by it, it need not
+// say again.
 func (g *GuardKeeper) Set(ctx context.Context, actor string, pool Pool, on bool, reason string) (GuardStatus, error) {
 	e := Entry{Act: "guard-off", Actor: actor, Reason: reason, Detail: map[string]string{"pool": pool.PoolRef.String(), "fsid": pool.FSID}}
 	setting := GuardSetting{}
@@ -148,7 +158,15 @@ func (g *GuardKeeper) Set(ctx context.Context, actor string, pool Pool, on bool,
 	if err != nil {
 		return GuardStatus{Pool: pool}, fmt.Errorf("%s of %s: %w", e.Act, pool.PoolRef, err)
 	}
-	return g.Check(ctx, pool, on)
+	prev, err := g.Status(ctx, pool)
+	if err != nil {
+		return GuardStatus{Pool: pool}, err
+	}
+	st, err := g.look(ctx, pool, prev, on)
+	if err != nil {
+		return st, err
+	}
+	return st, g.keep(ctx, st)
 }
 
 // FindPool resolves a pool's name as people write it: "pool", "pool/namespace"

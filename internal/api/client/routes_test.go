@@ -13,6 +13,7 @@ import (
 
 	"quarantine/internal/api/client"
 	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
@@ -85,6 +86,10 @@ func TestRoutes(t *testing.T) {
 			_, err := c.RunJob(ctx, "collect", wire.JobRequest{DryRun: true})
 			return err
 		}, `POST /v1/jobs/collect {"dry_run":true}`},
+		"simulate": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Simulate(ctx, wire.SimulateRequest{Policies: []policy.File{{Name: "p", Text: "t"}}, Step: "1d", Changes: 3})
+			return err
+		}, `POST /v1/policy/simulate {"policies":[{"name":"p","text":"t"}],"step":"1d","changes":3}`},
 		"status":  {func(ctx context.Context, c *client.Client) error { _, err := c.Status(ctx); return err }, "GET /v1/status"},
 		"rebuild": {func(ctx context.Context, c *client.Client) error { _, err := c.RebuildCatalog(ctx); return err }, "POST /v1/catalog/rebuild"},
 		"custody": {func(ctx context.Context, c *client.Client) error { return c.VerifyCustody(ctx) }, "POST /v1/custody/verify"},

@@ -55,6 +55,13 @@ func (c *Client) Coverage(ctx context.Context, cloud string, from, to time.Time)
 	return answer[[]quarantine.Coverage](ctx, c, call{method: http.MethodGet, path: "/v1/coverage", query: query, long: true})
 }
 
+// Simulate replays the history under the policy of the request, and changes
+// nothing. quarantine.ErrInvalid where the policy has mistakes, ErrBusy while
+// another one is simulated.
+func (c *Client) Simulate(ctx context.Context, r wire.SimulateRequest) (quarantine.Simulation, error) {
+	return answer[quarantine.Simulation](ctx, c, call{method: http.MethodPost, path: "/v1/policy/simulate", body: r, long: true})
+}
+
 // Status returns how the service is.
 func (c *Client) Status(ctx context.Context) (wire.Status, error) {
 	return answer[wire.Status](ctx, c, call{method: http.MethodGet, path: "/v1/status"})

@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"quarantine/internal/policy"
+)
 
 // HoldRequest places a hold (POST /v1/disks/{id}/hold) or releases one
 // (POST /v1/disks/{id}/release).
@@ -20,6 +24,18 @@ type ExtendRequest struct {
 // /v1/disks/{id}/purge, /v1/disks/{id}/export).
 type ReasonRequest struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
+}
+
+// SimulateRequest replays the history under another policy (POST
+// /v1/policy/simulate). The answer is a quarantine.Simulation.
+type SimulateRequest struct {
+	Policies []policy.File `json:"policies" minItems:"1" maxItems:"1000" doc:"the files of the policy, in the order in which they are read"`
+	From     time.Time     `json:"from,omitzero" doc:"the first point; 90 days before the last where it is left out"`
+	To       time.Time     `json:"to,omitzero" doc:"the last point, and the end of the history; now where it is left out"`
+	Step     string        `json:"step,omitempty" doc:"the time from point to point, as 6h, 1d; some thirty points where it is left out"`
+	Changes  int           `json:"changes,omitempty" minimum:"0" maximum:"10000" doc:"how many changed disks are named"`
+	// InQuarantine leaves out what has left quarantine.
+	InQuarantine bool `json:"in_quarantine,omitempty"`
 }
 
 // JobRequest runs a job (POST /v1/jobs/{job}). The answer is a
