@@ -156,3 +156,38 @@ func coverageOf(cloud string) ([]quarantine.Coverage, error) {
 	}
 	return nil, fmt.Errorf("cloud %q with an API: %w", cloud, quarantine.ErrNotFound)
 }
+
+// simulate: a policy that keeps half as much, of five disks; with no other policy
+// than the one in force nothing changes.
+func simulate(w http.ResponseWriter, r *http.Request) {
+	var in wire.SimulateRequest
+	if err := decode(r, &in); err != nil {
+		reply(w)(nil, err)
+		return
+	}
+	s := quarantine.Simulation{From: at("2026-11-17T00:00:00Z"), To: at("2026-11-20T00:00:00Z"), At: at("2026-11-20T00:00:00Z"), Disks: 5,
+		Points: []quarantine.SimulationPoint{}, Moves: []quarantine.SimulatedMove{}, Changes: []quarantine.SimulatedChange{}}
+	if in.Policies[0].Name == "same.yaml" {
+		reply(w)(s, nil)
+		return
+	}
+	for day, disks := range [][2]int64{{0, 0}, {3, 3}, {5, 2}, {4, 5}} {
+		s.Points = append(s.Points, quarantine.SimulationPoint{At: s.From.AddDate(0, 0, day),
+			Now: quarantine.Kept{Disks: disks[0], Bytes: disks[0] << 40}, Then: quarantine.Kept{Disks: disks[1], Bytes: disks[1] << 40}})
+	}
+	s.Shorter, s.Longer, s.Holds = 3, 1, 1
+	s.Gone, s.Still = quarantine.Kept{Disks: 2, Bytes: 2 << 40}, quarantine.Kept{Disks: 1, Bytes: 1 << 40}
+	s.Moves = []quarantine.SimulatedMove{
+		{Rule: "default", ThenRule: "short-lived", Kept: quarantine.Kept{Disks: 3, Bytes: 3 << 40}, Shorter: 3},
+		{Rule: "default", ThenRule: "watched", Kept: quarantine.Kept{Disks: 1, Bytes: 1 << 40}, Longer: 1},
+	}
+	if in.Changes > 0 {
+		s.Changes = []quarantine.SimulatedChange{
+			{Disk: "3fa1c09be2d47a55", OriginalName: "web-\x1b[31m1_disk", Pool: "vms", State: quarantine.Quarantined, Project: "physics", SizeBytes: 1 << 40,
+				Rule: "default", Until: at("2026-12-01T00:00:00Z"), ThenRule: "short-lived", ThenUntil: at("2026-11-20T12:00:00Z")},
+			{Disk: "5b2d0c91f7e3a846", OriginalName: "volume-1", Pool: "volumes", State: quarantine.Quarantined, SizeBytes: 1 << 40,
+				Rule: "default", Until: at("2026-12-01T00:00:00Z"), ThenRule: "watched"},
+		}
+	}
+	reply(w)(s, nil)
+}

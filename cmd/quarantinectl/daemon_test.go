@@ -62,6 +62,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, _ *http.Request) { reply(w)(doctorFindings(), nil) })
 	mux.HandleFunc("GET /v1/parents", func(w http.ResponseWriter, _ *http.Request) { reply(w)(parentImages(), nil) })
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })
+	mux.HandleFunc("POST /v1/policy/simulate", simulate)
 	mux.HandleFunc("POST /v1/catalog/rebuild", func(w http.ResponseWriter, _ *http.Request) { reply(w)(rebuilt(), nil) })
 	mux.HandleFunc("POST /v1/custody/verify", func(w http.ResponseWriter, _ *http.Request) { reply(w)(map[string]bool{"ok": true}, nil) })
 	mux.HandleFunc("POST /v1/hooks/{source}", hook)
