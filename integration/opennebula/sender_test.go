@@ -3,6 +3,8 @@ package frontend_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,5 +28,38 @@ func TestHookBatchBehindReport(t *testing.T) {
 		ended(t, w.hook("", "--drain"), 1, "1 messages wait", "not now")
 		equalAll(t, "received", w.daemon.bodies(), append([]string{"report"}, want...)...)
 		equalAll(t, "waits", w.waits(), "report")
+	})
+}
+
+// Where it cannot be said who sends, as on a full disk, hooks send all the same:
+// else nothing would ever make room.
+func TestHookWithoutSender(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		w.write("spool/.sender/x", 0o600, "")
+		ended(t, w.hook("first"), 0)
+		w.configure("URL", nobody)
+		ended(t, w.hook("second"), 0, "1 messages wait")
+		w.configure("URL", w.daemon.URL)
+		ended(t, w.hook("", "--drain"), 0)
+		equalAll(t, "received", w.daemon.bodies(), "first", "second")
+	})
+}
+
+// A hook that cannot leave its message to the one that sends, as on a full disk,
+// lets it wait, and that one finds it.
+func TestHookCannotLeave(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		came, _, release := w.daemon.hold(t)
+		first := w.start(strings.NewReader("first"), "hook")
+		receive(t, came, "request")
+		path := w.path
+		w.write("full/cat", 0o755, "#!/bin/sh\n"+find(t, "cat")+"\nln -s /none/none \"$(readlink /proc/$$/fd/1).whole\"\n")
+		w.path = filepath.Join(w.dir, "full") + ":" + path
+		ended(t, w.hook("second"), 0, ".whole")
+		w.path = path
+		release()
+		ended(t, first.end(), 0)
+		equalAll(t, "received", w.daemon.bodies(), "first", "second")
+		equalAll(t, "waits", w.waits())
 	})
 }
