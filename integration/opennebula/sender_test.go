@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A driver's report that the daemon will not take does not hold up the messages
@@ -28,6 +29,30 @@ func TestHookBatchBehindReport(t *testing.T) {
 		ended(t, w.hook("", "--drain"), 1, "1 messages wait", "not now")
 		equalAll(t, "received", w.daemon.bodies(), append([]string{"report"}, want...)...)
 		equalAll(t, "waits", w.waits(), "report")
+	})
+}
+
+// What a hook that was killed has left is sent before what came after it, also
+// by a hook that has a message of its own.
+func TestHookAfterKilledSender(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		came, _, release := w.daemon.hold(t)
+		defer release()
+		sender := w.start(strings.NewReader("first"), "hook")
+		receive(t, came, "request")
+		for _, m := range []string{"second", "third"} {
+			ended(t, w.hook(m), 0)
+		}
+		sender.kill()
+		before := time.Now().UTC().Truncate(time.Second)
+		if got := w.hook("", "--status"); got.stderr != "" || !strings.Contains(got.out, "since: "+before.Format("2006-01-02T")) {
+			t.Errorf("the status of what was left: %+v", got)
+		}
+		w.daemon.answer(accepted)
+		ended(t, w.hook("fourth"), 0)
+		got := w.daemon.bodies()
+		equalAll(t, "received", got[len(got)-4:], "first", "second", "third", "fourth")
+		equalAll(t, "unfinished", w.unfinished())
 	})
 }
 
