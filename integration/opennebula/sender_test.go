@@ -88,3 +88,41 @@ func TestHookCannotLeave(t *testing.T) {
 		equalAll(t, "waits", w.waits())
 	})
 }
+
+// What is refused of what was left leaves nothing behind, and is said once.
+func TestHookRefusedOfLeft(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		came, _, release := w.daemon.hold(t)
+		sender := w.start(strings.NewReader("first"), "hook")
+		receive(t, came, "request")
+		for _, m := range []string{"bad", "third"} {
+			ended(t, w.hook(m), 0)
+		}
+		w.daemon.answer(func(_ *http.Request, body string) (int, string) {
+			if body == "bad" {
+				return 400, "it is bad"
+			}
+			return 503, "not now"
+		})
+		release()
+		got := sender.end()
+		ended(t, got, 0, "put aside", "1 messages wait", "not now")
+		if strings.Contains(got.stderr, "mv:") {
+			t.Errorf("it said: %s", got.stderr)
+		}
+		equalAll(t, "waits", w.waits(), "third")
+		equalAll(t, "refused", w.refused(), "bad")
+		equalAll(t, "unfinished", w.unfinished())
+	})
+}
+
+// A mark whose message is gone, and which cannot be removed, is no message: nobody
+// looks again and again for what it is of.
+func TestHookMarkOfNothing(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		w.write("spool/.new.100000000000-a.1.hook.whole/x", 0o600, "")
+		ended(t, w.hook("message"), 0, "rm: ")
+		equalAll(t, "received", w.daemon.bodies(), "message")
+		ended(t, w.hook("", "--drain"), 0, "rm: ")
+	})
+}
