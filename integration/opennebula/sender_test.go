@@ -116,6 +116,24 @@ func TestHookRefusedOfLeft(t *testing.T) {
 	})
 }
 
+// Of a slow daemon each of a few messages is given its share of the time, so that
+// none is sent twice.
+func TestHookBatchOfSlowDaemon(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		w.configure("HOOK_LIMIT", "20")
+		w.write("spool/1700000000000000000-a.hook", 0o600, "older")
+		w.daemon.answer(func(r *http.Request, body string) (int, string) {
+			select {
+			case <-time.After(2 * time.Second):
+			case <-r.Context().Done():
+			}
+			return accepted(r, body)
+		})
+		ended(t, w.hook("message"), 0)
+		equalAll(t, "received", w.daemon.bodies(), "older", "message")
+	})
+}
+
 // A mark whose message is gone, and which cannot be removed, is no message: nobody
 // looks again and again for what it is of.
 func TestHookMarkOfNothing(t *testing.T) {
