@@ -3,6 +3,7 @@ package frontend_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,5 +143,31 @@ func TestHookMarkOfNothing(t *testing.T) {
 		ended(t, w.hook("message"), 0, "rm: ")
 		equalAll(t, "received", w.daemon.bodies(), "message")
 		ended(t, w.hook("", "--drain"), 0, "rm: ")
+	})
+}
+
+// Root does not drain another user's spool: what it makes there would be its own,
+// and the user's hooks could not use it.
+func TestDrainAsRoot(t *testing.T) {
+	eachShell(t, func(t *testing.T, w *world) {
+		w.write("as-root/id", 0o755, "#!/bin/sh\necho 0\n")
+		w.path = filepath.Join(w.dir, "as-root") + ":" + w.path
+		spool := "/usr" // root's
+		if os.Getuid() == 0 {
+			spool = filepath.Join(w.dir, "other")
+			if err := os.Mkdir(spool, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(spool, 1, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.configure("SPOOL", spool)
+		ended(t, w.hook("", "--drain"), 1, spool+" is another user's")
+		for _, name := range []string{".lock", ".sender"} {
+			if _, err := os.Lstat(filepath.Join(spool, name)); !os.IsNotExist(err) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	})
 }
