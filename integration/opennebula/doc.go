@@ -43,7 +43,7 @@
 // # The spool
 //
 // A file is a message. While it is written, and while its writer lives, its name
-// is .new.PID.ID.KIND; later it is TIME-ID.KIND, TIME in nanoseconds of the Unix
+// is .new.ID.PID.KIND; later it is TIME-ID.KIND, TIME in nanoseconds of the Unix
 // clock. KIND is hook, tm-delete or datastore-rm and says where it is posted;
 // the latter two are reports of the driver that came too late to be asked about
 // (late=true). Who holds the lock on .lock sends, the oldest first, and removes
