@@ -300,7 +300,8 @@ func TestUnreadable(t *testing.T) {
 		"server no uuid":   {`{"event_type":"compute.instance.delete.start","payload":{"instance_id":"vms"}}`, "no UUID"},
 		"volume no uuid":   {`{"event_type":"volume.delete.end","payload":{"volume_id":"4f4d0436-ae4c-4033-a285-d2bf905cf3b/"}}`, "no UUID"},
 		"image no uuid":    {`{"event_type":"image.delete","payload":{"id":7}}`, "no UUID"},
-		"versioned is odd": {`{"event_type":"instance.delete.start","payload":{"nova_object.data":[]}}`, "the server's id is missing"},
+		"versioned is odd": {`{"event_type":"instance.delete.start","payload":{"nova_object.data":[]}}`, "not an object"},
+		"odd, no deletion": {`{"event_type":"instance.shutdown.end","payload":{"nova_object.data":null}}`, "not an object"},
 	} {
 		ds, err := Decode(cloudName, []byte(c.body))
 		if !errors.Is(err, quarantine.ErrInvalid) || ds != nil {

@@ -10,14 +10,18 @@ import (
 func readServer(inner []byte) (*message, *server, error) {
 	var flat, versioned server
 	found := &flat
+	odd := false
 	m, err := read(inner, func(s *scanner, key []byte) {
 		if string(key) != "nova_object.data" {
 			flat.readFlat(s, key)
 			return
 		}
 		found, versioned = &versioned, server{}
-		s.object(func(key []byte) { versioned.readVersioned(s, key) })
+		odd = !s.object(func(key []byte) { versioned.readVersioned(s, key) })
 	})
+	if err == nil && odd {
+		err = invalidf("the payload's nova_object.data is not an object")
+	}
 	return m, found, err
 }
 
