@@ -20,12 +20,12 @@ func policySimulateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate --policies PATH",
 		Short: "Replay the history under another policy, and change nothing",
-		Long: `Decide about every disk that ever was in quarantine anew, under another policy, as
-at its capture, and compare what would have been kept with what was. Extensions,
-holds, restores and early purges that people made stay as they were. The daemon
-reads its catalog for it, and changes nothing.
+		Long: `Decide about every disk that ever was in quarantine anew, under another policy,
+as at its capture, and compare what would have been kept with what was.
+Extensions, holds, restores and early purges that people made stay as they were.
+The daemon reads its catalog for it, and changes nothing.
 
-In the plot a full block is kept by both, ▒ only by the other policy, ░ only by
+In the plot █ is kept by both, ▒ only by the other policy, and ░ only by
 what is in force. Neither side has the grace between expire and purge.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitUnreachable),
 		Example: `  quarantinectl policy simulate --policies policies.new
@@ -189,9 +189,9 @@ func policyDiffCommand(a *app) *cobra.Command {
 		Short: "Say which disks in quarantine another policy would keep for another time",
 		Long: `Decide about every disk in quarantine anew, under another policy, and say which
 would be kept for another time, the most shortened first. Nothing is changed. A
-policy that is put in force does not shorten what was promised: these disks would
-have been kept so if it had been in force at their capture, and those that come
-will be.
+policy that is put in force does not shorten what was promised: these disks
+would have been kept so if it had been in force at their capture, and those that
+come will be.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitUnreachable),
 		Example: "  quarantinectl policy diff --policies policies.new",
 		Args:    cobra.NoArgs,

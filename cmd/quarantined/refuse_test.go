@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
@@ -65,6 +66,34 @@ func TestCollectRefuses(t *testing.T) {
 	if d, err := p.Disk(t.Context(), held); err != nil || d.State != string(quarantine.Quarantined) {
 		t.Errorf("the held disk is %s, %v", d.State, err)
 	}
+}
+
+// A policy is tried over what the daemon has in quarantine, and its disks are kept
+// as before.
+func TestPolicySimulated(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	p := s.start()
+	for _, name := range []string{"vm-1_disk", "vm-2_disk"} {
+		s.image(name)
+		s.remove(name)
+	}
+	before := p.wait(2, quarantine.Quarantined)
+	s.shiftClock(2 * day)
+	sim, err := p.Simulate(t.Context(), wire.SimulateRequest{Policies: []policy.File{{Name: "p.yaml", Text: "default: {retain: 1d}"}}, Changes: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := sim.Points[len(sim.Points)-1]
+	if sim.Disks != 2 || sim.Shorter != 2 || sim.Gone.Disks != 2 || len(sim.Changes) != 2 || last.Now.Disks != 2 || last.Then.Disks != 0 {
+		t.Errorf("%d disks, gone %+v, changes %+v, at last %+v", sim.Disks, sim.Gone, sim.Changes, last)
+	}
+	for i, d := range p.wait(2, quarantine.Quarantined) {
+		if !d.RetainUntil.Equal(before[i].RetainUntil) {
+			t.Errorf("%s is kept until %s, and was until %s", d.ID, d.RetainUntil, before[i].RetainUntil)
+		}
+	}
+	p.stop()
 }
 
 // With a certificate the API, health and metrics are served by TLS, and plain
