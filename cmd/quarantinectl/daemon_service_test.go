@@ -191,3 +191,19 @@ func simulate(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w)(s, nil)
 }
+
+func pauseCollect(w http.ResponseWriter, r *http.Request) {
+	var in wire.PauseRequest
+	err := decode(r, &in)
+	reply(w)(quarantine.Pause{By: "otto", Reason: in.Reason, Since: at("2026-11-20T08:00:00Z"), Until: in.Until}, err)
+}
+
+// resumeCollect finds a pause only where the reason says so.
+func resumeCollect(w http.ResponseWriter, r *http.Request) {
+	var in wire.ReasonRequest
+	err := decode(r, &in)
+	if err == nil && in.Reason == "none" {
+		err = fmt.Errorf("%w: removals are not paused", quarantine.ErrRefused)
+	}
+	reply(w)(struct{}{}, err)
+}

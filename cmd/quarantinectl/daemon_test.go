@@ -63,6 +63,8 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/parents", func(w http.ResponseWriter, _ *http.Request) { reply(w)(parentImages(), nil) })
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })
 	mux.HandleFunc("POST /v1/policy/simulate", simulate)
+	mux.HandleFunc("POST /v1/collect/pause", pauseCollect)
+	mux.HandleFunc("POST /v1/collect/resume", resumeCollect)
 	mux.HandleFunc("POST /v1/catalog/rebuild", func(w http.ResponseWriter, _ *http.Request) { reply(w)(rebuilt(), nil) })
 	mux.HandleFunc("POST /v1/custody/verify", func(w http.ResponseWriter, _ *http.Request) { reply(w)(map[string]bool{"ok": true}, nil) })
 	mux.HandleFunc("POST /v1/hooks/{source}", hook)
@@ -140,7 +142,7 @@ func (d *daemon) recorded(next http.Handler) http.Handler {
 
 func needsAdmin(r *http.Request) bool {
 	return r.Method == http.MethodPut || strings.HasSuffix(r.URL.Path, "/purge") ||
-		strings.HasSuffix(r.URL.Path, "/release") || strings.HasSuffix(r.URL.Path, "/rebuild")
+		strings.HasSuffix(r.URL.Path, "/release") || strings.HasSuffix(r.URL.Path, "/rebuild") || strings.HasSuffix(r.URL.Path, "/resume")
 }
 
 // reply writes what a look or an act gave.

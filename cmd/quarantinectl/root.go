@@ -38,7 +38,7 @@ ENVIRONMENT
 		restoreCommand(a), exportCommand(a),
 		holdCommand(a), releaseCommand(a), extendCommand(a), purgeCommand(a),
 		policyCommand(a), cephCommand(a), hookCommand(a),
-		runCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), catalogCommand(a), custodyCommand(a),
+		runCommand(a), collectCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), catalogCommand(a), custodyCommand(a),
 		opennebulaCommand(a),
 		completionCommand(a), versionCommand(a),
 	)

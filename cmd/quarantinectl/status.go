@@ -41,6 +41,9 @@ func showStatus(p *page, st wire.Status) {
 	for _, r := range st.Reasons {
 		p.field("because", r)
 	}
+	if st.Pause != nil {
+		p.field("paused", pauseWord(*st.Pause))
+	}
 	p.field("policy", either(st.Policy.Fault, "in force, digest "+short(st.Policy.Digest)))
 
 	p.line("")

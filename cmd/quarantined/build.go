@@ -145,6 +145,8 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	safety.Grace, safety.MaxClockJump = d.cfg.Collect.Grace.Duration, d.cfg.Collect.MaxClockJump.Duration
 	safety.MaxDisks, safety.MaxBytes, safety.Workers = d.cfg.Collect.MaxDisks, d.cfg.Collect.MaxBytes, d.cfg.Collect.Workers
 
+	safety.DisksPerSecond = d.cfg.Collect.DisksPerSecond
+
 	s := &d.services
 	s.adopter = quarantine.NewAdopter(ledger, d.registry, d.catalog, d.policies, d.registry)
 	s.recorder = quarantine.NewRecorder(s.adopter)
@@ -210,7 +212,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		}},
 	)
 	s.doctor = &doctor{
-		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, clock: d.clock,
+		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock,
 		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
 		clouds: func(ctx context.Context) ([]quarantine.Finding, error) { return d.cloudDoctor().look(ctx) },
 	}

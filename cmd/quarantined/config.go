@@ -167,6 +167,8 @@ type collectConfig struct {
 	MaxDisks     int      `yaml:"max_disks"`
 	MaxBytes     int64    `yaml:"max_bytes"`
 	Workers      int      `yaml:"workers"`
+	// DisksPerSecond bounds how fast disks are purged; default 0: no bound.
+	DisksPerSecond float64 `yaml:"disks_per_second"`
 }
 
 type reconcileConfig struct {
@@ -349,6 +351,9 @@ func (c *config) validate() error {
 		if t.Role == "hook" && !clouds[t.Cloud] {
 			bad("token %q: a hook token needs a cloud that is under clouds", t.Name)
 		}
+	}
+	if r := c.Collect.DisksPerSecond; r < 0 || r > 1e6 {
+		bad("collect.disks_per_second: %v is not between 0 and 1000000", r)
 	}
 	if w := c.Guard.Watch.Duration; w < 100*time.Millisecond || w > time.Minute {
 		bad("guard.watch: %s is not between 100ms and 1m", w)

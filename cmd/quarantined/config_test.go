@@ -40,6 +40,7 @@ func TestConfigMistakes(t *testing.T) {
 		"unknown key in list":  {"type: openstack", "type: openstack, notifications: [{urls: [x], que: y}]", "que"},
 		"bad duration":         {"policies:", "collect: {grace: fortnight}\npolicies:", "fortnight"},
 		"negative limit":       {"policies:", "collect: {max_disks: -1}\npolicies:", "at least 1"},
+		"negative pace":        {"policies:", "collect: {disks_per_second: -1}\npolicies:", "disks_per_second"},
 		"bad schedule":         {"policies:", "guard: {schedule: sometimes}\npolicies:", "guard.schedule"},
 		"blind watch":          {"policies:", "guard: {watch: 1h}\npolicies:", "guard.watch"},
 		"half of TLS":          {"policies:", "tls: {cert: x}\npolicies:", "go together"},

@@ -17,6 +17,7 @@ type doctor struct {
 	custody  quarantine.CustodyReader
 	disks    quarantine.Disks
 	jobs     *jobs
+	paused   func(context.Context) (*quarantine.Pause, error)
 	clock    quarantine.Clock
 	// listeners reports the connections to the message buses, watches those to
 	// the pools' trash: name → connected.
@@ -44,7 +45,7 @@ func staleAfter(job string) time.Duration {
 func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
 	var all []quarantine.Finding
 	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
-		d.ceph, d.guards, d.policies, d.custodyLog, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
+		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
 	} {
 		found, err := check(ctx)
 		if err != nil {
@@ -127,6 +128,19 @@ func (d *doctor) custodyLog(ctx context.Context) ([]quarantine.Finding, error) {
 		return []quarantine.Finding{fault("custody log", err.Error(), "keep the file as it is, and compare it with your copies")}, nil
 	}
 	return []quarantine.Finding{ok("custody log", "its chain holds")}, nil
+}
+
+// pause tells that nothing is removed because somebody wants it so: a pause that
+// is forgotten fills the pools.
+func (d *doctor) pause(ctx context.Context) ([]quarantine.Finding, error) {
+	p, err := d.paused(ctx)
+	switch {
+	case err != nil:
+		return []quarantine.Finding{fault("removals", "they stop: "+err.Error(), "quarantinectl collect pause, then resume")}, nil
+	case p != nil:
+		return []quarantine.Finding{warn("removals", "paused by "+p.By+" since "+p.Since.UTC().Format(time.RFC3339)+": "+p.Reason, "quarantinectl collect resume")}, nil
+	}
+	return []quarantine.Finding{ok("removals", "not paused")}, nil
 }
 
 func (d *doctor) lastRuns(ctx context.Context) ([]quarantine.Finding, error) {

@@ -23,8 +23,9 @@ import (
 )
 
 // A pass removes nothing, and says why, when the policy on disk cannot be read
-// (the old one goes on deciding) or the clock has jumped; a person's word on
-// the clock, or a good policy, lets it go on. A held disk stays throughout.
+// (the old one goes on deciding), the clock has jumped, or an operator has paused
+// removals; a person's word on the clock, a good policy, or the end of the pause,
+// lets it go on. A held disk stays throughout.
 func TestCollectRefuses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})
@@ -45,6 +46,16 @@ func TestCollectRefuses(t *testing.T) {
 		}
 	}
 	s.shiftClock(21 * day)
+	if _, err := p.Pause(t.Context(), wire.PauseRequest{Reason: "an incident"}); err != nil {
+		t.Fatal(err)
+	}
+	stopped("paused by carol")
+	if st, err := p.Status(t.Context()); err != nil || st.Pause == nil || st.Pause.Reason != "an incident" {
+		t.Errorf("the status has %+v, %v", st.Pause, err)
+	}
+	if err := p.Resume(t.Context(), wire.ReasonRequest{Reason: "it is over"}); err != nil {
+		t.Fatal(err)
+	}
 	write(t, s.policyPath, "default: {retain: soon}\n")
 	stopped("soon")
 	s.image("vm-3_disk")

@@ -39,6 +39,7 @@ type Config struct {
 	Clouder   Clouder
 	Exporter  Exporter
 	Purger    Purger
+	Pauser    Pauser
 	Guards    Guards
 	Jobs      Jobs
 	Doctor    Doctor
@@ -131,6 +132,13 @@ type Exporter interface {
 // which the API gets no more than this.
 type Purger interface {
 	ExpireEarly(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+}
+
+// Pauser pauses removals: *quarantine.Collector, of which the API gets no more
+// than this and Purger.
+type Pauser interface {
+	Pause(ctx context.Context, actor, reason string, until time.Time) (quarantine.Pause, error)
+	Resume(ctx context.Context, actor, reason string) error
 }
 
 // Guards reads and sets the guard of pools, by the pool's name as people write

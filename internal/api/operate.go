@@ -44,6 +44,25 @@ func (s *Server) setGuard(ctx context.Context, in *setGuardInput) (*answer[quara
 	return answered(st, err)
 }
 
+type pauseInput struct{ Body wire.PauseRequest }
+
+func (s *Server) pauseCollect(ctx context.Context, in *pauseInput) (*answer[quarantine.Pause], error) {
+	if err := reasoned(in.Body.Reason); err != nil {
+		return nil, err
+	}
+	p, err := s.cfg.Pauser.Pause(ctx, exchangeOf(ctx).actor(), in.Body.Reason, in.Body.Until)
+	return answered(p, err)
+}
+
+type resumeInput struct{ Body wire.ReasonRequest }
+
+func (s *Server) resumeCollect(ctx context.Context, in *resumeInput) (*answer[struct{}], error) {
+	if err := reasoned(in.Body.Reason); err != nil {
+		return nil, err
+	}
+	return answered(struct{}{}, s.cfg.Pauser.Resume(ctx, exchangeOf(ctx).actor(), in.Body.Reason))
+}
+
 type jobInput struct {
 	Job  string `path:"job" doc:"collect, reconcile, clouds, guard or flatten"`
 	Body *wire.JobRequest

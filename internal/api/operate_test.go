@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"time"
+
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,4 +181,29 @@ func TestJobEndsWithItsClient(t *testing.T) {
 	}
 	w.requests.take()
 	w.logged(499, "otto", "context canceled")
+}
+
+// An operator pauses removals, with a reason that the next pass gives; one that is
+// over already is refused, and so is to lift what is not there.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	p := read[quarantine.Pause](w, w.send(operator, "POST", "/v1/collect/pause", `{"reason":"an incident"}`))
+	if p.By != "otto" || p.Reason != "an incident" || !p.Until.IsZero() {
+		t.Errorf("%+v", p)
+	}
+	until := w.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if p := read[quarantine.Pause](w, w.send(operator, "POST", "/v1/collect/pause", `{"reason":"r","until":"`+until+`"}`)); p.Until.Format(time.RFC3339) != until {
+		t.Errorf("%+v", p)
+	}
+	if e := w.custody.last(); e.Act != "pause" || e.Actor != "otto" || e.Detail["until"] != until {
+		t.Errorf("custody: %+v", e)
+	}
+	w.refused(w.send(operator, "POST", "/v1/collect/pause", `{"reason":" "}`), http.StatusBadRequest, wire.CodeInvalid, "otto")
+	w.refused(w.send(operator, "POST", "/v1/collect/pause", `{"reason":"r","until":"2020-01-01T00:00:00Z"}`), http.StatusBadRequest, wire.CodeInvalid, "otto")
+	w.refused(w.send(admin, "POST", "/v1/collect/resume", `{"reason":""}`), http.StatusBadRequest, wire.CodeInvalid, "ada")
+	if a := w.send(admin, "POST", "/v1/collect/resume", `{"reason":"over"}`); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	w.refused(w.send(admin, "POST", "/v1/collect/resume", `{"reason":"over"}`), http.StatusConflict, wire.CodeRefused, "ada")
 }

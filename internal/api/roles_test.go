@@ -39,6 +39,8 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", "/v1/jobs/collect", `{}`, api.RoleOperator},
 		{"GET", "/v1/status", "", api.RoleViewer},
 		{"GET", "/v1/coverage", "", api.RoleViewer},
+		{"POST", "/v1/collect/pause", reason, api.RoleOperator},
+		{"POST", "/v1/collect/resume", reason, api.RoleAdmin},
 		{"POST", "/v1/policy/simulate", `{"policies":[{"name":"p.yaml","text":"default: {retain: 1d}"}]}`, api.RoleOperator},
 		{"GET", "/v1/parents", "", api.RoleViewer},
 		{"GET", "/v1/doctor", "", api.RoleViewer},

@@ -37,6 +37,10 @@ func (s *Server) routes() {
 	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
 	register(s, get("/v1/parents", "list-parents", "List the images that disks in quarantine keep from being deleted"), RoleViewer, s.listParents)
 	register(s, get("/v1/coverage", "coverage", "Compare what the clouds deleted with what is in quarantine"), RoleViewer, s.coverage)
+	// Whoever sees that something is wrong may stop removals; that they go on is an
+	// admin's word.
+	register(s, post("/v1/collect/pause", "pause-collect", "Remove nothing, until that is lifted"), RoleOperator, s.pauseCollect)
+	register(s, post("/v1/collect/resume", "resume-collect", "Lift a pause"), RoleAdmin, s.resumeCollect)
 	register(s, post("/v1/policy/simulate", "simulate-policy", "Replay the history under another policy, and change nothing"), RoleOperator, s.simulate)
 	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
 	register(s, get("/v1/status", "status", "Show how the service is"), RoleViewer, s.status)

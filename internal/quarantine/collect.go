@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Collector is the only service that removes. It works in passes; each first
-// convinces itself that it may remove at all (preflight), then
+// convinces itself that it may remove at all (preflight; and before each disk that
+// nobody has paused removals meanwhile), then
 //
 //  1. goes on with purges that a crash cut short,
 //  2. purges disks that an earlier pass marked and whose grace is over,
@@ -54,17 +57,23 @@ type Collector struct {
 	remover  Remover
 	clusters Clusters
 	policy   Policy
+	marks    Marks
 	clock    clockwatch
 	safety   Safety
+	pace     *rate.Limiter // of purges; nil: as fast as Ceph goes
 }
 
 // NewCollector makes the Collector. It is the only constructor that takes a
 // Remover.
 func NewCollector(l *Ledger, trash Trash, remover Remover, clusters Clusters, policy Policy, marks Marks, s Safety) *Collector {
-	return &Collector{
-		ledger: l, trash: trash, images: l.images, remover: remover, clusters: clusters, policy: policy,
+	c := &Collector{
+		ledger: l, trash: trash, images: l.images, remover: remover, clusters: clusters, policy: policy, marks: marks,
 		clock: clockwatch{marks: marks, clock: l.clock, max: s.MaxClockJump}, safety: s,
 	}
+	if s.DisksPerSecond > 0 {
+		c.pace = rate.NewLimiter(rate.Limit(s.DisksPerSecond), 1) // no bursts
+	}
+	return c
 }
 
 // JobOptions are the options of one run of a job.
@@ -119,10 +128,13 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 }
 
 // preflight returns all entries of all pools' trash, or why this pass removes
-// nothing: a policy that cannot be read, a clock that jumped, a cluster that is
+// nothing: a person's pause, a policy that cannot be read, a clock that jumped, a cluster that is
 // not well, a listing that is not complete, or an empty one where disks should
 // be.
 func (c *Collector) preflight(ctx context.Context) (map[Key]bool, error) {
+	if err := c.mayRemove(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.policy.Ready(); err != nil {
 		return nil, fmt.Errorf("the policy cannot be read: %w", err)
 	}
@@ -214,14 +226,26 @@ func (c *Collector) item(d Disk, act, reason string) ReportItem {
 }
 
 // parallel works the disks off with the configured number of workers, and adds
-// what came of them to the report in the order of the disks.
+// what came of them to the report in the order of the disks. It begins with no
+// more of them when ctx ends, or removals are paused, and returns why.
 func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, work func(Disk) ReportItem) ([]ReportItem, error) {
+	going, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	items := make([]ReportItem, len(disks))
 	for i, d := range disks {
 		items[i] = c.item(d, "", "")
 		items[i].Error = "not begun: the pass was stopped"
 	}
-	err := inParallel(ctx, c.safety.Workers, len(disks), func(i int) { items[i] = work(disks[i]) })
+	_ = inParallel(going, c.safety.Workers, len(disks), func(i int) {
+		if !rep.DryRun {
+			if err := c.mayRemove(ctx); err != nil {
+				stop(err)
+				return
+			}
+		}
+		items[i] = work(disks[i])
+	})
+	err := context.Cause(going)
 	for _, it := range items {
 		if it.Act != "" {
 			rep.Items = append(rep.Items, it)

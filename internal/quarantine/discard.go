@@ -207,6 +207,11 @@ func (c *Collector) leftovers(ctx context.Context, rep *Report, _ map[Key]bool, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if !rep.DryRun {
+			if err := c.mayRemove(ctx); err != nil {
+				return err
+			}
+		}
 		if err := c.leftover(ctx, rep, f, now); err != nil {
 			return err
 		}

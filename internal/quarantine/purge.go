@@ -81,13 +81,27 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk, pr
 		case rep.DryRun:
 			_, err = c.purgeable(ctx, d)
 		default:
-			err = c.purge(ctx, d, rep.Actor, item.Reason)
+			if err = c.wait(ctx); err == nil {
+				err = c.purge(ctx, d, rep.Actor, item.Reason)
+			}
 		}
 		if err != nil {
 			item.Error = err.Error()
 		}
 		return item
 	})
+}
+
+// wait waits for the turn of the next purge, where Safety.DisksPerSecond bounds
+// them, and until then for a pause.
+func (c *Collector) wait(ctx context.Context) error {
+	if c.pace == nil {
+		return nil
+	}
+	if err := c.pace.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for the turn: %w", err)
+	}
+	return c.mayRemove(ctx)
 }
 
 func errNotInTrash(d *Disk) error {

@@ -23,6 +23,9 @@ type Safety struct {
 	MaxBytes int64
 	// Workers is how many disks are purged at once.
 	Workers int
+	// DisksPerSecond bounds how fast they are purged, evenly; 0: as fast as Ceph
+	// goes.
+	DisksPerSecond float64
 	// StopChecks are the Ceph health checks during which nothing is removed,
 	// beside HEALTH_ERR, which always stops.
 	StopChecks []string

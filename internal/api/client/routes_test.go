@@ -86,6 +86,13 @@ func TestRoutes(t *testing.T) {
 			_, err := c.RunJob(ctx, "collect", wire.JobRequest{DryRun: true})
 			return err
 		}, `POST /v1/jobs/collect {"dry_run":true}`},
+		"pause": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Pause(ctx, wire.PauseRequest{Reason: "r", Until: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)})
+			return err
+		}, `POST /v1/collect/pause {"reason":"r","until":"2027-01-02T03:04:05Z"}`},
+		"resume": {func(ctx context.Context, c *client.Client) error {
+			return c.Resume(ctx, wire.ReasonRequest{Reason: "r"})
+		}, `POST /v1/collect/resume {"reason":"r"}`},
 		"simulate": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Simulate(ctx, wire.SimulateRequest{Policies: []policy.File{{Name: "p", Text: "t"}}, Step: "1d", Changes: 3})
 			return err

@@ -55,6 +55,18 @@ func (c *Client) Coverage(ctx context.Context, cloud string, from, to time.Time)
 	return answer[[]quarantine.Coverage](ctx, c, call{method: http.MethodGet, path: "/v1/coverage", query: query, long: true})
 }
 
+// Pause stops removals until Resume, or until the time if it is not zero. An
+// earlier pause is replaced.
+func (c *Client) Pause(ctx context.Context, r wire.PauseRequest) (quarantine.Pause, error) {
+	return answer[quarantine.Pause](ctx, c, call{method: http.MethodPost, path: "/v1/collect/pause", body: r, changes: true})
+}
+
+// Resume lifts a pause. quarantine.ErrRefused if there is none.
+func (c *Client) Resume(ctx context.Context, r wire.ReasonRequest) error {
+	_, err := answer[struct{}](ctx, c, call{method: http.MethodPost, path: "/v1/collect/resume", body: r, changes: true})
+	return err
+}
+
 // Simulate replays the history under the policy of the request, and changes
 // nothing. quarantine.ErrInvalid where the policy has mistakes, ErrBusy while
 // another one is simulated.

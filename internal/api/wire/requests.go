@@ -21,7 +21,7 @@ type ExtendRequest struct {
 }
 
 // ReasonRequest is the body of acts that need nothing else (POST
-// /v1/disks/{id}/purge, /v1/disks/{id}/export).
+// /v1/disks/{id}/purge, /v1/disks/{id}/export, /v1/collect/resume).
 type ReasonRequest struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 }
@@ -43,6 +43,13 @@ type SimulateRequest struct {
 type JobRequest struct {
 	DryRun       bool `json:"dry_run,omitempty"`
 	ConfirmClock bool `json:"confirm_clock,omitempty" doc:"a person's word that the clock is right"`
+}
+
+// PauseRequest pauses removals (POST /v1/collect/pause) until somebody lifts that,
+// or until the time. The answer is a quarantine.Pause.
+type PauseRequest struct {
+	Reason string    `json:"reason" minLength:"1" maxLength:"2000"`
+	Until  time.Time `json:"until,omitzero"`
 }
 
 // GuardRequest switches a pool's guard (PUT /v1/guard?pool=NAME). The answer

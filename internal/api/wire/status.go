@@ -21,6 +21,8 @@ type Status struct {
 	Policy    PolicyStatus             `json:"policy"`
 	Listeners []Connection             `json:"listeners"`
 	Watches   []Connection             `json:"watches"`
+	// Pause is a person's word that nothing is to be removed; nil: there is none.
+	Pause *quarantine.Pause `json:"pause,omitempty"`
 }
 
 // PolicyStatus tells which policy is in force.

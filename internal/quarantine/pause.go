@@ -1,0 +1,96 @@
+package quarantine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Pause is a person's word that nothing is to be removed for now.
+type Pause struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Until is when it ends by itself; zero: when somebody lifts it.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// pauseMark is the name of the mark with the Pause. It is in the catalog: one
+// that was lost and recreated has none.
+const pauseMark = "collect/pause"
+
+// Pause stops all removals, those of a pass that is under way before its next
+// disk: nothing expires, is purged, unsealed or discarded, until the time or until
+// Resume. Disks are captured, held and restored as ever. A pause that is there is
+// replaced. ErrInvalid if until is over.
+func (c *Collector) Pause(ctx context.Context, actor, reason string, until time.Time) (Pause, error) {
+	p := Pause{By: actor, Reason: reason, Since: c.ledger.clock().UTC(), Until: until.UTC()}
+	if until.IsZero() {
+		p.Until = time.Time{}
+	} else if !until.After(p.Since) {
+		return p, invalidf("a pause until %s is over already", p.Until.Format(time.RFC3339))
+	}
+	detail := map[string]string{}
+	if !p.Until.IsZero() {
+		detail["until"] = p.Until.Format(time.RFC3339)
+	}
+	return p, c.ledger.witnessed(ctx, Disk{}, Entry{Act: "pause", Actor: actor, Reason: reason, Detail: detail}, func() error {
+		return c.keepPause(ctx, &p)
+	})
+}
+
+// Resume lifts a pause. ErrRefused if there is none.
+func (c *Collector) Resume(ctx context.Context, actor, reason string) error {
+	p, err := c.Paused(ctx)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		return refusedf("removals are not paused")
+	}
+	return c.ledger.witnessed(ctx, Disk{}, Entry{Act: "resume", Actor: actor, Reason: reason}, func() error {
+		return c.keepPause(ctx, nil)
+	})
+}
+
+func (c *Collector) keepPause(ctx context.Context, p *Pause) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode the pause: %w", err)
+	}
+	if err := c.marks.SetMark(ctx, pauseMark, b); err != nil {
+		return fmt.Errorf("keep the pause: %w", err)
+	}
+	return nil
+}
+
+// Paused returns the pause, or nil where there is none. One that cannot be read is
+// an error, and stops removals too.
+func (c *Collector) Paused(ctx context.Context) (*Pause, error) {
+	b, err := c.marks.Mark(ctx, pauseMark)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read whether removals are paused: %w", err)
+	}
+	var p *Pause
+	if err := json.Unmarshal(b, &p); err != nil {
+		return nil, fmt.Errorf("read whether removals are paused: %w: %w", ErrInvalid, err)
+	}
+	if p != nil && !p.Until.IsZero() && !c.ledger.clock().Before(p.Until) {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// mayRemove returns why nothing may be removed just now, or nil.
+func (c *Collector) mayRemove(ctx context.Context) error {
+	p, err := c.Paused(ctx)
+	if err != nil || p == nil {
+		return err
+	}
+	return refusedf("removals are paused by %s since %s: %s", p.By, p.Since.Format(time.RFC3339), p.Reason)
+}
