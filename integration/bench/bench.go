@@ -112,6 +112,9 @@ func (b *bench) all(ctx context.Context, p plan, res *results) error {
 		res.levels = append(res.levels, r)
 	}
 	var err error
+	if res.paced, err = b.paced(ctx, p.paced); err != nil {
+		return fmt.Errorf("purge at a pace: %w", err)
+	}
 	if res.terminates, err = b.terminate(ctx, p.terminates); err != nil {
 		return fmt.Errorf("terminate VMs of OpenNebula: %w", err)
 	}
@@ -160,6 +163,48 @@ func (b *bench) round(ctx context.Context, l level, oursFirst bool, adopt, purge
 		func() error {
 			return b.timed(&purge.bare, l.disks, func() error { return b.bare.purge(ctx, l.workers, bareIDs) })
 		})
+}
+
+// pace is what the service is told to purge at most in a second: half of what a
+// lab Ceph can do. pacedWorkers purge at once, more than the pace needs.
+const (
+	pace         = 8
+	pacedWorkers = 32
+)
+
+// paced has the service purge n disks at the pace.
+func (b *bench) paced(ctx context.Context, n int) (s score, err error) {
+	servers, names := b.servers(n)
+	if err := b.ours.record(ctx, servers); err != nil {
+		return s, err
+	}
+	if err := b.cloud.clone(ctx, b.pools.ours, names); err != nil {
+		return s, err
+	}
+	ids, err := b.cloud.remove(ctx, b.pools.ours, names)
+	if err != nil {
+		return s, err
+	}
+	entries, err := b.ours.entries(ctx, ids)
+	if err != nil {
+		return s, err
+	}
+	adopted := make(chan quarantine.Disk, n)
+	if err := b.ours.adopt(ctx, pacedWorkers, entries, adopted); err != nil {
+		return s, err
+	}
+	close(adopted)
+	var disks []quarantine.Disk
+	for d := range adopted {
+		disks = append(disks, d)
+	}
+	if err := b.ours.expire(ctx, pacedWorkers, disks); err != nil {
+		return s, err
+	}
+	b.ours.safety.DisksPerSecond = pace
+	defer func() { b.ours.safety.DisksPerSecond = 0 }()
+	err = b.timed(&s, n, func() error { return b.ours.purge(ctx, pacedWorkers, n) })
+	return s, err
 }
 
 // deleted has the cloud make the images in both sides' pools, and remove them.

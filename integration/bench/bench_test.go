@@ -38,7 +38,7 @@ func TestQuickBench(t *testing.T) {
 	}
 	measures := []string{
 		"adopt_vs_bare_32", "adopt_vs_bare_64", "adopt_vs_shell", "purge_vs_bare_32", "purge_vs_bare_64",
-		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "terminates_per_minute", "hook_cpu", "decode_per_second",
+		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "pace_missed_by", "terminates_per_minute", "hook_cpu", "decode_per_second",
 		"consume_rate", "consume_rss",
 	}
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")

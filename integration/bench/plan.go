@@ -21,6 +21,9 @@ type plan struct {
 	listen    listenPlan
 	// terminates is how many VMs of an OpenNebula are terminated at once.
 	terminates int
+	// paced is how many disks are purged at a pace: so many that the time of the
+	// last one, which is on its way when its turn has come, does not count.
+	paced int
 }
 
 // full takes a few minutes. A seal waits for a monitor commit, about a second,
@@ -36,6 +39,7 @@ var full = plan{
 	decodeFor:  3 * time.Second,
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
+	paced:      240,
 }
 
 // quick goes everywhere once.
@@ -49,6 +53,7 @@ var quick = plan{
 	decodeFor:  100 * time.Millisecond,
 	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
 	terminates: 3,
+	paced:      4,
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

@@ -56,6 +56,7 @@ type results struct {
 	decode            score
 	listen            listening
 	terminates        terminates
+	paced             score
 }
 
 // print writes the table of absolute numbers.
@@ -82,6 +83,7 @@ func (r *results) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
+	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
 	h := r.terminates
 	fmt.Fprintf(w, "%d VMs of an OpenNebula terminated in %s, %d captured; the hook's script costs %s of a processor, one that does nothing %s: %.1f times\n\n",
 		h.vms, h.took.Round(time.Millisecond), h.captured, h.hook.Round(10*time.Microsecond), h.nothing.Round(10*time.Microsecond), h.hook.Seconds()/h.nothing.Seconds())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"quarantine/integration/measure"
 )
 
@@ -43,7 +44,9 @@ const (
 	// milliseconds; the table shows beside it what a script costs that does
 	// nothing.
 	barTerminates = 400
-	barHook       = 20
+	// barPace is by how much the pace of purges may be missed, to either side.
+	barPace = 0.10
+	barHook = 20
 )
 
 // verdicts holds the results against the bars.
@@ -73,6 +76,7 @@ func (r *results) verdicts() []measure.Verdict {
 	vs = append(vs,
 		measure.Verdict{Name: "adopt_epochs_per_1000", Value: adopt.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true},
 		measure.Verdict{Name: "purge_epochs_per_1000", Value: purge.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true})
+	vs = append(vs, measure.Verdict{Name: "pace_missed_by", Value: math.Abs(r.paced.perSecond()/pace - 1), Unit: "ratio-max", Bar: barPace, AtMost: true})
 	vs = append(vs,
 		measure.Verdict{Name: "terminates_per_minute", Value: float64(r.terminates.captured) / r.terminates.took.Minutes(), Unit: "VMs", Bar: barTerminates},
 		measure.Verdict{Name: "hook_cpu", Value: float64(r.terminates.hook.Microseconds()) / 1000, Unit: "ms", Bar: barHook, AtMost: true})
