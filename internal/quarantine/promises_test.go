@@ -1,0 +1,150 @@
+package quarantine_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"quarantine/internal/quarantine"
+)
+
+// site is a world in which anything happens, in any order, and what was promised
+// there.
+type site struct {
+	*world
+	keys   []quarantine.Key
+	before map[quarantine.Key]quarantine.Disk
+	paused bool
+	// collecting is true while the last act was a pass.
+	collecting bool
+}
+
+// one draws one of the disks; false if there is none yet.
+func (s *site) one(t *rapid.T) (quarantine.Disk, bool) {
+	if len(s.keys) == 0 {
+		return quarantine.Disk{}, false
+	}
+	return s.disk(rapid.SampledFrom(s.keys).Draw(t, "disk")), true
+}
+
+// refusable fails the test for an error that is none of those that a person is
+// told of.
+func refusable(t *rapid.T, err error) {
+	if err != nil && !errors.Is(err, quarantine.ErrRefused) && !errors.Is(err, quarantine.ErrInvalid) && !errors.Is(err, quarantine.ErrBusy) && !errors.Is(err, quarantine.ErrConflict) {
+		t.Fatal(err)
+	}
+}
+
+// acts are what can happen.
+func (s *site) acts() map[string]func(*rapid.T) {
+	cases := rapid.SampledFrom([]string{"C-1", "C-2"})
+	on := func(do func(*rapid.T, quarantine.Disk)) func(*rapid.T) {
+		return func(t *rapid.T) {
+			if d, ok := s.one(t); ok {
+				do(t, d)
+			}
+		}
+	}
+	return map[string]func(*rapid.T){
+		"die": func(*rapid.T) {
+			key := s.create(vms, fmt.Sprintf("disk-%d", len(s.keys)))
+			s.remove(key)
+			s.adopt(key)
+			s.keys = append(s.keys, key)
+		},
+		"explain": on(func(t *rapid.T, d quarantine.Disk) {
+			del := s.deleteOf(quarantine.KindDelete, "")
+			del.ID, del.ResourceID = quarantine.DeletionID("os", quarantine.KindDelete, d.OriginalName, ""), d.OriginalName
+			del.StartedAt, del.EndedAt = d.DeletedAt, d.DeletedAt
+			del.Disks = []quarantine.DiskRef{{Pool: "vms", Name: d.OriginalName}}
+			refusable(t, s.recorder.Record(s.ctx, []quarantine.Deletion{del}))
+		}),
+		"hold": on(func(t *rapid.T, d quarantine.Disk) {
+			_, err := s.holds.Hold(s.ctx, "carol", d.ID, cases.Draw(t, "case"), "a reason")
+			refusable(t, err)
+		}),
+		"release": on(func(t *rapid.T, d quarantine.Disk) {
+			_, err := s.holds.Release(s.ctx, "carol", d.ID, cases.Draw(t, "case"), "over")
+			if !errors.Is(err, quarantine.ErrNotFound) { // there is no such hold
+				refusable(t, err)
+			}
+		}),
+		"extend": on(func(t *rapid.T, d quarantine.Disk) {
+			_, err := s.holds.Extend(s.ctx, "carol", d.ID, s.now().Add(time.Duration(rapid.IntRange(-5, 60).Draw(t, "days"))*day), "needed")
+			refusable(t, err)
+		}),
+		"policy": func(t *rapid.T) {
+			d := quarantine.Decision{Retain: time.Duration(rapid.IntRange(1, 40).Draw(t, "days")) * day, Rule: "x"}
+			if rapid.IntRange(0, 4).Draw(t, "holds") == 0 {
+				d.Hold = &quarantine.PolicyHold{CaseID: "P", Reason: "the policy's"}
+			}
+			s.policy.use(d)
+		},
+		"purge early": on(func(t *rapid.T, d quarantine.Disk) {
+			_, err := s.collector.ExpireEarly(s.ctx, "carol", d.ID, "asked for")
+			refusable(t, err)
+		}),
+		"pause": func(*rapid.T) { s.world.paused(time.Time{}); s.paused = true },
+		"resume": func(t *rapid.T) {
+			refusable(t, s.collector.Resume(s.ctx, "carol", "over"))
+			s.paused = false
+		},
+		"time goes by": func(t *rapid.T) { s.pass(time.Duration(rapid.IntRange(1, 240).Draw(t, "hours")) * time.Hour) },
+		"collect": func(*rapid.T) {
+			s.collecting = true
+			s.collector.Run(s.ctx, "cron", quarantine.JobOptions{})
+		},
+		"reconcile": func(*rapid.T) { s.reconcile() },
+		"restart":   func(*rapid.T) { s.restart() },
+	}
+}
+
+// check compares every disk with what it was before the last act.
+func (s *site) check(t *rapid.T) {
+	removed := map[quarantine.Key]bool{}
+	for _, r := range s.ceph.Removals() {
+		removed[r.Key] = true
+	}
+	for _, k := range s.keys {
+		d, b := s.disk(k), s.before[k]
+		if d.RetainUntil.Before(b.RetainUntil) {
+			t.Fatalf("%s was kept until %s, and is until %s", d.OriginalName, b.RetainUntil, d.RetainUntil)
+		}
+		if gone := d.State == quarantine.Purged; gone != removed[k] {
+			t.Fatalf("%s is %s, and removed: %v", d.OriginalName, d.State, removed[k])
+		}
+		if d.State == quarantine.Purged && b.State != quarantine.Purged {
+			switch over := !b.RetainUntil.After(s.now()) || b.EarlyBy != ""; {
+			case !s.collecting || s.paused:
+				t.Fatalf("%s was purged by no pass, or in a pause", d.OriginalName)
+			case b.Held():
+				t.Fatalf("%s was purged under a hold: %+v", d.OriginalName, b.Holds)
+			case !over || b.State != quarantine.Expiring || s.now().Sub(b.ExpiringAt) < grace:
+				t.Fatalf("%s was purged when it was %+v", d.OriginalName, b)
+			}
+		}
+		if d.Held() && d.State == quarantine.Expiring {
+			t.Fatalf("%s expires under a hold", d.OriginalName)
+		}
+		if d.State == quarantine.Quarantined || d.State == quarantine.Expiring {
+			s.intact(k)
+		}
+		s.before[k] = d
+	}
+	s.collecting = false
+}
+
+// Whatever happens, in any order: a promise only grows; a disk is purged by a
+// pass, when its time is over or a person asked for it, after its grace, never
+// under a hold and never in a pause; and until then its bytes are there.
+func TestPromises(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}}
+		acts := s.acts()
+		acts[""] = s.check
+		rt.Repeat(acts)
+	})
+}
