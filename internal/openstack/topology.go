@@ -70,24 +70,17 @@ func (c *Consumer) declareQueue(conn *amqp.Connection, name string, args amqp.Ta
 func (c *Consumer) bind(conn *amqp.Connection) error {
 	var absent []string
 	for _, exchange := range c.cfg.Exchanges {
-		there, err := ensureExchange(conn, exchange)
+		there, err := c.bindTo(conn, exchange)
+		if failedWith(err, amqp.NotFound) {
+			// Somebody deleted it after it was found; a service that starts again
+			// may. That is no reason to give the connection up.
+			there, err = c.bindTo(conn, exchange)
+		}
 		if err != nil {
-			return fmt.Errorf("declare exchange %s: %w", exchange, err)
+			return err
 		}
 		if !there {
 			absent = append(absent, exchange)
-			continue
-		}
-		err = onChannel(conn, func(ch *amqp.Channel) error {
-			for _, key := range routingKeys {
-				if err := ch.QueueBind(c.cfg.Queue, key, exchange, false, nil); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("bind queue %s to exchange %s: %w", c.cfg.Queue, exchange, err)
 		}
 	}
 	lost, found := c.missing.replace(absent)
@@ -99,6 +92,28 @@ func (c *Consumer) bind(conn *amqp.Connection) error {
 		c.cfg.Log.Info("an exchange that was missing is bound", "exchange", exchange, "queue", c.cfg.Queue)
 	}
 	return nil
+}
+
+// bindTo binds the queue to one exchange, and reports whether that exists.
+func (c *Consumer) bindTo(conn *amqp.Connection, exchange string) (there bool, err error) {
+	if there, err = ensureExchange(conn, exchange); err != nil {
+		return false, fmt.Errorf("declare exchange %s: %w", exchange, err)
+	}
+	if !there {
+		return false, nil
+	}
+	err = onChannel(conn, func(ch *amqp.Channel) error {
+		for _, key := range routingKeys {
+			if err := ch.QueueBind(c.cfg.Queue, key, exchange, false, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("bind queue %s to exchange %s: %w", c.cfg.Queue, exchange, err)
+	}
+	return true, nil
 }
 
 // ensureExchange reports whether the exchange exists. One that does is taken as

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Collector is the only service that removes. It works in passes; each first
@@ -60,7 +58,9 @@ type Collector struct {
 	marks    Marks
 	clock    clockwatch
 	safety   Safety
-	pace     *rate.Limiter // of purges; nil: as fast as Ceph goes
+	// pace gives the turns of purges; nil: as fast as Ceph goes. A turn that nobody
+	// waits for is lost, so that no burst follows a pause.
+	pace <-chan time.Time
 }
 
 // NewCollector makes the Collector. It is the only constructor that takes a
@@ -71,7 +71,8 @@ func NewCollector(l *Ledger, trash Trash, remover Remover, clusters Clusters, po
 		clock: clockwatch{marks: marks, clock: l.clock, max: s.MaxClockJump}, safety: s,
 	}
 	if s.DisksPerSecond > 0 {
-		c.pace = rate.NewLimiter(rate.Limit(s.DisksPerSecond), 1) // no bursts
+		// It is never stopped: the collector lives as long as the process.
+		c.pace = time.NewTicker(max(time.Duration(float64(time.Second)/s.DisksPerSecond), 1)).C
 	}
 	return c
 }

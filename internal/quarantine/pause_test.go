@@ -140,8 +140,9 @@ func TestCollectPace(t *testing.T) {
 	if rep := w.collect(); len(rep.Items) != n || rep.Failed() > 0 {
 		t.Fatalf("it did %+v", rep.Items)
 	}
-	// Ten pauses of ten milliseconds; a fast machine makes them no shorter.
-	if took := time.Since(began); took < 100*time.Millisecond {
+	// The first turn is there already, and the second may come at once; nine
+	// intervals are between the others, which no machine makes shorter.
+	if took := time.Since(began); took < (n-2)*10*time.Millisecond {
 		t.Errorf("%d disks in %s, more than 100 in a second", n, took)
 	}
 }

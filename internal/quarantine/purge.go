@@ -98,10 +98,12 @@ func (c *Collector) wait(ctx context.Context) error {
 	if c.pace == nil {
 		return nil
 	}
-	if err := c.pace.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for the turn: %w", err)
+	select {
+	case <-c.pace:
+		return c.mayRemove(ctx)
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the turn: %w", ctx.Err())
 	}
-	return c.mayRemove(ctx)
 }
 
 func errNotInTrash(d *Disk) error {
