@@ -18,7 +18,7 @@ import (
 func TestGuardWatch(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})
-	s.configure("guard: {", "guard: {watch: 200ms, ")
+	s.configure("watch: 1m", "watch: 200ms")
 	p := s.start()
 	gauge := "quarantine_guard_ok{pool=\"" + s.spec + "\"} "
 	told := func(value, act string) {

@@ -94,7 +94,7 @@ clouds:
 capture: {settle: 50ms}
 collect: {grace: 1d, max_clock_jump: 400d, schedule: "0 0 1 1 *"}
 reconcile: {schedule: "0 0 1 1 *"}
-guard: {schedule: "0 0 1 1 *"}
+guard: {schedule: "0 0 1 1 *", watch: 1m}
 jitter: 1ms
 log: {level: debug}
 `, s.dir, s.policyPath, clouds, s.lab.Conf, pool, namespace, !o.unguard))
