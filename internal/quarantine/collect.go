@@ -129,9 +129,9 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 }
 
 // preflight returns all entries of all pools' trash, or why this pass removes
-// nothing: a person's pause, a policy that cannot be read, a clock that jumped, a cluster that is
-// not well, a listing that is not complete, or an empty one where disks should
-// be.
+// nothing: a person's pause, a policy that cannot be read, a clock that jumped,
+// a cluster that is not well, a listing that is not complete, or an empty one
+// where disks should be.
 func (c *Collector) preflight(ctx context.Context) (map[Key]bool, error) {
 	if err := c.mayRemove(ctx); err != nil {
 		return nil, err

@@ -19,15 +19,15 @@ func (g *GuardKeeper) Watch(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
+		select { // first: a start has enough to do
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
 		for _, pool := range g.clusters.Pools() {
 			if pool.Guarded {
 				g.glance(ctx, pool, seen, unread)
 			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
 		}
 	}
 }

@@ -22,9 +22,9 @@ type Pause struct {
 const pauseMark = "collect/pause"
 
 // Pause stops all removals, those of a pass that is under way before its next
-// disk: nothing expires, is purged, unsealed or discarded, until the time or until
-// Resume. Disks are captured, held and restored as ever. A pause that is there is
-// replaced. ErrInvalid if until is over.
+// disk: no pass expires, purges, unseals or discards anything, until the time or
+// until Resume. Disks are captured, held and restored as ever, and a person may
+// mark one for an early purge, which then waits. A pause that is there is replaced. ErrInvalid if until is over.
 func (c *Collector) Pause(ctx context.Context, actor, reason string, until time.Time) (Pause, error) {
 	p := Pause{By: actor, Reason: reason, Since: c.ledger.clock().UTC(), Until: until.UTC()}
 	if until.IsZero() {
