@@ -84,33 +84,6 @@ type Hold struct {
 // Open reports whether the hold still stands.
 func (h Hold) Open() bool { return h.Released.IsZero() }
 
-// Decision is what a policy said about a disk. It is frozen in the record: a
-// later change of the policy does not shorten what was promised.
-type Decision struct {
-	// Retain is how long the disk is kept, counted from its deletion.
-	Retain time.Duration `json:"retain"`
-	// Rule is the name of the deciding rule, PolicyHash the SHA-256 of the
-	// file it stood in.
-	Rule       string `json:"rule"`
-	PolicyHash string `json:"policy_hash,omitempty"`
-	// Reason says in a sentence why the rule applied.
-	Reason string `json:"reason,omitempty"`
-	// Isolate asks for a copy in a pool that the cloud's key cannot touch.
-	Isolate bool `json:"isolate,omitempty"`
-	// Hold, where not nil, is a hold that the policy places at capture.
-	Hold *PolicyHold `json:"hold,omitempty"`
-	// Flatten says when the disk is made independent of its parent; "" means
-	// never. It has no part in how long the disk is kept. Unlike the rest of the
-	// decision it is no promise: a flatten goes by the policy of its day.
-	Flatten FlattenRule `json:"flatten,omitempty"`
-}
-
-// PolicyHold is a hold that a policy asks for.
-type PolicyHold struct {
-	CaseID string `json:"case_id"`
-	Reason string `json:"reason"`
-}
-
 // Disk is one quarantined RBD image, and at the same time the record of it
 // that is kept as metadata on the image.
 type Disk struct {
