@@ -148,7 +148,7 @@ func (p *product) adopt(ctx context.Context, workers int, entries []quarantine.T
 
 // entries returns the images' trash entries.
 func (p *product) entries(ctx context.Context, ids map[string]string) ([]quarantine.TrashEntry, error) {
-	all, err := p.registry.ListTrash(ctx, p.pool)
+	all, err := quarantine.ListTrash(ctx, p.registry, p.pool)
 	if err != nil {
 		return nil, err
 	}

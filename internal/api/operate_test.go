@@ -121,7 +121,7 @@ func TestRebuild(t *testing.T) {
 	if rep.Actor != "ada" || len(rep.Items) != 1 || rep.Items[0].Disk != d.ID {
 		t.Errorf("%+v", rep)
 	}
-	w.ceph.FailNext("ListTrash", 1, fmt.Errorf("no answer: %w", quarantine.ErrUnavailable))
+	w.ceph.FailNext("EachTrash", 1, fmt.Errorf("no answer: %w", quarantine.ErrUnavailable))
 	w.refused(w.send(admin, "POST", "/v1/catalog/rebuild", ""), http.StatusServiceUnavailable, wire.CodeUnavailable, "ada")
 	if w.disk(d.ID).State != quarantine.Quarantined {
 		t.Error("the disk is gone from the catalog")

@@ -217,7 +217,7 @@ func (w *world) dead(pool quarantine.PoolRef, name string, content ...[]byte) qu
 	if err := w.ceph.CloudRemove(pool, name); err != nil {
 		w.t.Fatal(err)
 	}
-	entries, err := w.ceph.ListTrash(w.ctx, pool)
+	entries, err := quarantine.ListTrash(w.ctx, w.ceph, pool)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func (w *world) state() string {
 	}
 	all = append(all, disks, deletions, w.custody.done(), w.jobs.all())
 	for _, p := range w.ceph.Pools() {
-		entries, err := w.ceph.ListTrash(w.ctx, p.PoolRef)
+		entries, err := quarantine.ListTrash(w.ctx, w.ceph, p.PoolRef)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -133,12 +133,14 @@ func TestOtherPlans(t *testing.T) {
 	t.Parallel()
 	c := openInternal(t, Options{})
 	of, args := deletionsOfQuery([]string{"u_disk.eph0", "u_disk", "u"})
+	stubs, stubArgs := stubsQuery(quarantine.PoolRef{FSID: "f", Pool: "vms"}, []quarantine.State{quarantine.Pending, quarantine.Quarantined}, "x", 10)
 	for name, q := range map[string]struct {
 		query string
 		args  []any
 		uses  string
 	}{
 		"totals":         {totalsQuery, nil, "SCAN disks USING COVERING INDEX disks_by_pool"},
+		"stubs":          {stubs, stubArgs, "SEARCH disks USING COVERING INDEX disks_by_image (fsid=? AND pool=? AND namespace=? AND image_id>?)"},
 		"oldest pending": {oldestPendingQuery, []any{0, "pending"}, "SEARCH disks USING INDEX disks_by_expiry (state=?)"},
 		"deletions of":   {of, args, "SEARCH deletion_disks USING PRIMARY KEY (name=? AND is_prefix=?)"},
 		"open deletions": {openDeletionsQuery, []any{0, 1, 0}, "SEARCH deletions USING INDEX deletions_open (received_at<?)"},

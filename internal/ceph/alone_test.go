@@ -180,7 +180,7 @@ func stopsWhileCephHangs(t *testing.T, lab *cephlab.Lab, pool quarantine.PoolRef
 	reading := make(chan struct{}) // the first extent is read
 	paused := make(chan struct{})
 	calls := map[string]func() error{
-		"ListTrash":   func() error { _, err := r.ListTrash(running, pool); return err },
+		"EachTrash":   func() error { _, err := quarantine.ListTrash(running, r, pool); return err },
 		"LiveImages":  func() error { _, err := r.LiveImages(running, pool, ""); return err },
 		"OpenImage":   func() error { _, err := r.OpenImage(running, sealed); return err },
 		"Seal":        func() error { return toSeal.Seal(running) },
@@ -242,7 +242,7 @@ func stopsWhileCephHangs(t *testing.T, lab *cephlab.Lab, pool quarantine.PoolRef
 	if n := len(c.slots); n != 0 {
 		t.Errorf("%d calls are still under way", n)
 	}
-	if _, err := r.ListTrash(ctx, pool); !errors.Is(err, quarantine.ErrUnavailable) {
+	if _, err := quarantine.ListTrash(ctx, r, pool); !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("a call on a closed cluster ended with %v", err)
 	}
 

@@ -40,7 +40,7 @@ func TestBlocklistedClientEnds(t *testing.T) {
 	if err := <-ended; !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("Run ended with %v", err)
 	}
-	if _, err := r.ListTrash(ctx, pool); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
+	if _, err := quarantine.ListTrash(ctx, r, pool); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
 		t.Errorf("a listing ended with %v", err)
 	}
 	if _, err := r.OpenImage(ctx, pool.Key("0123456789ab")); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {

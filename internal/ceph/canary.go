@@ -58,6 +58,7 @@ func (r *Registry) Canary(ctx context.Context, pool quarantine.PoolRef) (quarant
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", what, err)
 	}
+	c.lastCanary[pool] = id
 	return entry.entry(key), nil
 }
 
@@ -68,15 +69,9 @@ func (r *Registry) liveCanary(ctx context.Context, c *Cluster, io *rados.IOConte
 	if id := live[quarantine.CanaryName]; err != nil || id != "" {
 		return id, err
 	}
-	entries, err := r.ListTrash(ctx, pool)
+	newest, err := r.trashedCanary(ctx, c, pool)
 	if err != nil {
 		return "", err
-	}
-	var newest *quarantine.TrashEntry
-	for i := range entries {
-		if e := &entries[i]; e.Name == quarantine.CanaryName && (newest == nil || e.DeletedAt.After(newest.DeletedAt)) {
-			newest = e
-		}
 	}
 	what := "make the canary of " + pool.String()
 	if newest != nil {
@@ -99,4 +94,30 @@ func (r *Registry) liveCanary(ctx context.Context, c *Cluster, io *rados.IOConte
 		return id, err
 	}
 	return "", fmt.Errorf("%s: %w: somebody else has removed it", what, quarantine.ErrBusy)
+}
+
+// trashedCanary returns the newest canary of the pool's trash, or nil: the one
+// that was let go last, mostly, so that a long trash is not gone through each
+// time.
+func (r *Registry) trashedCanary(ctx context.Context, c *Cluster, pool quarantine.PoolRef) (*quarantine.TrashEntry, error) {
+	if id := c.lastCanary[pool]; id != "" {
+		s, err := r.trashEntry(ctx, pool.Key(id))
+		if err == nil && s.users() && s.name == quarantine.CanaryName {
+			e := s.entry(pool.Key(id))
+			return &e, nil
+		}
+		if err != nil && !errors.Is(err, quarantine.ErrNotFound) {
+			return nil, err
+		}
+	}
+	var newest *quarantine.TrashEntry
+	err := r.EachTrash(ctx, pool, func(page []quarantine.TrashEntry) error {
+		for i := range page {
+			if e := &page[i]; e.Name == quarantine.CanaryName && (newest == nil || e.DeletedAt.After(newest.DeletedAt)) {
+				newest = e
+			}
+		}
+		return nil
+	})
+	return newest, err
 }

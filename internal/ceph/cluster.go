@@ -56,6 +56,9 @@ type Cluster struct {
 	shutOutOnce sync.Once
 
 	canary chan struct{} // held by the one canary check that is under way
+	// lastCanary are the image ids of the canaries that were let go last; for the
+	// holder of canary.
+	lastCanary map[quarantine.PoolRef]string
 }
 
 // Connect connects to the cluster and looks for its pools: ErrNotFound if one
@@ -69,7 +72,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	}
 	c := &Cluster{
 		name: cfg.Name, cfg: cfg, conn: conn, slots: make(chan struct{}, max(1, cfg.Workers)), steps: cfg.Steps,
-		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout, canary: make(chan struct{}, 1),
+		ioctxs: map[quarantine.PoolRef]*rados.IOContext{}, timeout: cfg.OpTimeout, canary: make(chan struct{}, 1), lastCanary: map[quarantine.PoolRef]string{},
 		shutOut: make(chan struct{}),
 	}
 	if err := c.do(ctx, what, conn.Connect); err != nil {

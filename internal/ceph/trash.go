@@ -1,10 +1,13 @@
 package ceph
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,30 +92,29 @@ func decodeTime(b []byte) time.Time {
 	return time.Unix(int64(binary.LittleEndian.Uint32(b)), 0).UTC()
 }
 
-// ListTrash reads the whole omap of the trash in pages. librbd's own listing,
-// as go-ceph calls it, fails beyond 10,240 entries. Similar to: rbd trash ls
-// --long.
-func (r *Registry) ListTrash(ctx context.Context, pool quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
+// EachTrash reads the omap of the trash in pages. librbd's own listing, as
+// go-ceph calls it, fails beyond 10,240 entries, and returns all at once.
+// Similar to: rbd trash ls --long.
+func (r *Registry) EachTrash(ctx context.Context, pool quarantine.PoolRef, do func([]quarantine.TrashEntry) error) error {
 	c, io, err := r.pool(ctx, pool)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	raw, err := c.omap(ctx, io, pool, trashObject, trashKeyPrefix, "list the trash of "+pool.String())
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]quarantine.TrashEntry, 0, len(raw))
-	for k, v := range raw {
-		id := strings.TrimPrefix(k, trashKeyPrefix)
-		s, _, err := decodeTrashSpec(v)
-		if err != nil {
-			return nil, fmt.Errorf("list the trash of %s: entry %s: %w: %w", pool, id, quarantine.ErrUnavailable, err)
+	return c.omapPages(ctx, io, pool, trashObject, trashKeyPrefix, "list the trash of "+pool.String(), func(page map[string][]byte) error {
+		entries := make([]quarantine.TrashEntry, 0, len(page))
+		for k, v := range page {
+			id := strings.TrimPrefix(k, trashKeyPrefix)
+			s, _, err := decodeTrashSpec(v)
+			if err != nil {
+				return fmt.Errorf("list the trash of %s: entry %s: %w: %w", pool, id, quarantine.ErrUnavailable, err)
+			}
+			if s.users() {
+				entries = append(entries, s.entry(pool.Key(id)))
+			}
 		}
-		if s.users() {
-			entries = append(entries, s.entry(pool.Key(id)))
-		}
-	}
-	return entries, nil
+		slices.SortFunc(entries, func(a, b quarantine.TrashEntry) int { return cmp.Compare(a.Key.ImageID, b.Key.ImageID) })
+		return do(entries)
+	})
 }
 
 // omapPage is how many keys are read at once.
@@ -122,30 +124,44 @@ const omapPage = 2048
 // object that does not exist has none; ErrNotFound if the pool is gone.
 func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, pool quarantine.PoolRef, oid, prefix, what string) (map[string][]byte, error) {
 	all := map[string][]byte{}
+	err := c.omapPages(ctx, io, pool, oid, prefix, what, func(page map[string][]byte) error {
+		maps.Copy(all, page)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// omapPages is omap, a page at a time in the order of the keys, so that a
+// listing of millions can be left, and need not be held. An error of do ends it.
+func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quarantine.PoolRef, oid, prefix, what string, do func(map[string][]byte) error) error {
 	after := ""
 	for {
-		// A page at a time, so that a listing of millions can be left.
 		page, err := get(ctx, c, what, func() (map[string][]byte, error) {
 			return io.GetOmapValues(oid, after, prefix, omapPage)
 		}, nil)
 		if gone(err) {
-			return all, c.stands(ctx, io, pool)
+			return c.stands(ctx, io, pool)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		// Not a page that is short: the OSD has a limit of its own.
 		if len(page) == 0 {
-			return all, nil
+			return nil
 		}
-		for k, v := range page {
-			all[k] = v
+		for k := range page {
 			after = max(after, k)
+		}
+		if err := do(page); err != nil {
+			return err
 		}
 	}
 }
 
-// FindInTrash reads one entry, of those that ListTrash lists.
+// FindInTrash reads one entry, of those that EachTrash lists.
 func (r *Registry) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.TrashEntry, error) {
 	s, err := r.trashEntry(ctx, key)
 	if err == nil && !s.users() {

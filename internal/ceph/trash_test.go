@@ -59,7 +59,7 @@ func TestListTrashOfThousands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.ListTrash(ctx, pool)
+	got, err := quarantine.ListTrash(ctx, r, pool)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestListTrashWithAStrangeEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.ListTrash(testContext(t), pool); !errors.Is(err, quarantine.ErrUnavailable) {
+	if _, err := quarantine.ListTrash(testContext(t), r, pool); !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("got %v, want that it is unavailable", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestListTrashOfADeletedPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := testContext(t)
-	if _, err := r.ListTrash(ctx, pool); err != nil {
+	if _, err := quarantine.ListTrash(ctx, r, pool); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
@@ -132,7 +132,7 @@ func TestListTrashOfADeletedPool(t *testing.T) {
 		}
 		// The client hears of the change with the next map.
 		until(t, "the end of the pool", func() bool {
-			_, err := r.ListTrash(ctx, pool)
+			_, err := quarantine.ListTrash(ctx, r, pool)
 			_, lerr := r.LiveImages(ctx, pool, "")
 			_, herr := r.HasImage(ctx, pool.Key("0123456789ab"))
 			return errors.Is(err, quarantine.ErrNotFound) && errors.Is(lerr, quarantine.ErrNotFound) && errors.Is(herr, quarantine.ErrNotFound)

@@ -108,7 +108,7 @@ func TestTrashWatchHearsArrivals(t *testing.T) {
 		if got.Key != key || got.Name != name {
 			t.Errorf("heard of %+v, want %s as %s", got, key, name)
 		}
-		entries, err := r.ListTrash(ctx, pool)
+		entries, err := quarantine.ListTrash(ctx, r, pool)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,101 +2,137 @@ package quarantine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
 
-// listing is what trash, catalog and directory say of one pool, read one after
-// the other: by the time it is read it is old.
-type listing struct {
-	entries []TrashEntry
-	// rows are the disks whose images exist, as far as the catalog knows.
-	rows []Disk
-	// live are the images under names that this service gives to disks that are
-	// out of the trash: name → image id.
-	live map[string]string
+// stubPage is how many rows are read at once.
+const stubPage = 2000
+
+// stubs goes through the rows of a pool by image id, as EachTrash goes through
+// its trash, so that both are compared without being held: there can be millions.
+type stubs struct {
+	disks  Disks
+	pool   PoolRef
+	states []State
+	size   int // of a page
+
+	page []DiskStub
+	last string // image id of the last one read
+	end  bool
 }
 
-// list reads the listing of a pool.
-func (r *Reconciler) list(ctx context.Context, ref PoolRef) (l listing, err error) {
-	if l.entries, err = r.trash.ListTrash(ctx, ref); err != nil {
-		return l, fmt.Errorf("list the trash of %s: %w", ref, err)
-	}
-	l.rows, err = r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Pending, Quarantined, Expiring, Purging, Restoring, Restored}})
-	if err != nil {
-		return l, fmt.Errorf("read the catalog of %s: %w", ref, err)
-	}
-	if l.live, err = r.images.LiveImages(ctx, ref, ReservedPrefix); err != nil {
-		return l, fmt.Errorf("list the reserved names of %s: %w", ref, err)
-	}
-	moving, err := r.images.LiveImages(ctx, ref, RestorePrefix)
-	if err != nil {
-		return l, fmt.Errorf("list the names of restores in %s: %w", ref, err)
-	}
-	for name, imageID := range moving { // of the disks themselves, not of their copies
-		if ownEntry(ref.Key(imageID), name) {
-			l.live[name] = imageID
+// next returns the first row that was not taken, or nil at the end.
+func (s *stubs) next(ctx context.Context) (*DiskStub, error) {
+	if len(s.page) == 0 && !s.end {
+		var err error
+		if s.page, err = s.disks.DiskStubs(ctx, s.pool, s.states, s.last, s.size); err != nil {
+			return nil, fmt.Errorf("read the catalog of %s: %w", s.pool, err)
+		}
+		if s.end = len(s.page) < s.size; len(s.page) > 0 {
+			s.last = s.page[len(s.page)-1].ImageID
 		}
 	}
-	return l, nil
+	if len(s.page) == 0 {
+		return nil, nil
+	}
+	return &s.page[0], nil
 }
 
-// chores are what a listing gives the reconciler to do.
+func (s *stubs) take() { s.page = s.page[1:] }
+
+// chores are what a part of a listing gives the reconciler to do. They decide
+// nothing for good: by the time it is read a listing is old, and each act asks
+// Ceph and the catalog again.
 type chores struct {
 	// adopt are entries to take under quarantine, or to finish.
 	adopt []adoption
 	// absent are disks that are not where they should be, or that were being
 	// restored.
-	absent []Disk
-	// stranded are names of live images that are this service's, and that the
-	// catalog does not know.
-	stranded []string
+	absent []DiskStub
 }
 
-// adoption is a trash entry with the disk that the catalog has of it, or nil.
+// adoption is a trash entry, and the state of the disk that the catalog has of
+// it; "": none.
 type adoption struct {
 	entry TrashEntry
-	known *Disk
+	known State
 }
 
-// classify says what is to be done about a pool. It decides nothing for good:
-// each act asks Ceph and the catalog again.
-func classify(l listing) chores {
-	var c chores
-	known := make(map[string]*Disk, len(l.rows))
-	for i := range l.rows {
-		known[l.rows[i].Key.ImageID] = &l.rows[i]
-	}
-	inTrash := make(map[string]bool, len(l.entries))
-	for _, e := range l.entries {
-		inTrash[e.Key.ImageID] = true
-		if d := known[e.Key.ImageID]; e.Name != CanaryName && adoptable(d, e) {
-			c.adopt = append(c.adopt, adoption{e, d})
-		}
-	}
-	for _, d := range l.rows {
-		switch d.State {
-		case Purging, Restored: // the collector's, and the cloud's (missedImages)
-		case Restoring:
-			c.absent = append(c.absent, d)
-		default:
-			if !inTrash[d.Key.ImageID] {
-				c.absent = append(c.absent, d)
+// compare compares the pool's trash with its rows and hands over what is to be
+// done, some at a time.
+func (r *Reconciler) compare(ctx context.Context, ref PoolRef, do func(chores) error) error {
+	rows := &stubs{disks: r.ledger.disks, pool: ref, size: stubPage, states: []State{Pending, Quarantined, Expiring, Purging, Restoring, Restored}}
+	return merge(ctx, r.trash, rows, do)
+}
+
+// merge is compare over a part of the rows.
+func merge(ctx context.Context, trash Trash, rows *stubs, do func(chores) error) error {
+	ref := rows.pool
+	err := trash.EachTrash(ctx, ref, func(page []TrashEntry) error {
+		var c chores
+		for _, e := range page {
+			row, err := c.upTo(ctx, rows, e.Key.ImageID)
+			if err != nil {
+				return err
+			}
+			if e.Name != CanaryName && adoptable(row, e) {
+				a := adoption{entry: e}
+				if row != nil {
+					a.known = row.State
+				}
+				c.adopt = append(c.adopt, a)
+			}
+			if row != nil {
+				if row.State == Restoring {
+					c.absent = append(c.absent, *row)
+				}
+				rows.take()
 			}
 		}
+		return do(c)
+	})
+	if err != nil {
+		return fmt.Errorf("compare the trash of %s with the catalog: %w", ref, err)
 	}
-	for name, imageID := range l.live {
-		if name != CanaryName && known[imageID] == nil {
-			c.stranded = append(c.stranded, name)
+	// All of the trash was seen.
+	for {
+		var c chores
+		row, err := rows.next(ctx)
+		if err != nil || row == nil {
+			return err
+		}
+		if _, err := c.upTo(ctx, rows, rows.last+"\x00"); err != nil {
+			return err
+		}
+		if err := do(c); err != nil {
+			return err
 		}
 	}
-	slices.Sort(c.stranded)
-	return c
+}
+
+// upTo takes the rows before the image id, none of which is in the trash, and
+// returns that of the image id, or nil.
+func (c *chores) upTo(ctx context.Context, rows *stubs, imageID string) (*DiskStub, error) {
+	for {
+		row, err := rows.next(ctx)
+		switch {
+		case err != nil || row == nil || row.ImageID > imageID:
+			return nil, err
+		case row.ImageID == imageID:
+			return row, nil
+		}
+		if row.State != Purging && row.State != Restored { // the collector's, and the cloud's (missedImages)
+			c.absent = append(c.absent, *row)
+		}
+		rows.take()
+	}
 }
 
 // adoptable reports whether the entry is new, or another than the one that the
 // disk is known by. What is being restored or purged is not.
-func adoptable(d *Disk, e TrashEntry) bool {
+func adoptable(d *DiskStub, e TrashEntry) bool {
 	if d == nil {
 		return true
 	}
@@ -106,5 +142,39 @@ func adoptable(d *Disk, e TrashEntry) bool {
 	case Restoring, Purging:
 		return false
 	}
-	return secondLife(d, e)
+	return secondLife(&Disk{DeletedAt: d.DeletedAt}, e)
+}
+
+// stranded are the pool's live images under names that this service gives to
+// disks that are out of the trash, and that the catalog does not know: name →
+// image id.
+func (r *Reconciler) stranded(ctx context.Context, ref PoolRef) (map[string]string, []string, error) {
+	live, err := r.images.LiveImages(ctx, ref, ReservedPrefix)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the reserved names of %s: %w", ref, err)
+	}
+	moving, err := r.images.LiveImages(ctx, ref, RestorePrefix)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the names of restores in %s: %w", ref, err)
+	}
+	for name, imageID := range moving { // of the disks themselves, not of their copies
+		if ownEntry(ref.Key(imageID), name) {
+			live[name] = imageID
+		}
+	}
+	var names []string
+	for name, imageID := range live {
+		if name == CanaryName {
+			continue
+		}
+		d, err := r.ledger.disks.Disk(ctx, ref.Key(imageID).DiskID())
+		switch {
+		case errors.Is(err, ErrNotFound), err == nil && (d.State == Purged || d.State == Lost):
+			names = append(names, name)
+		case err != nil:
+			return nil, nil, fmt.Errorf("look for image %s in the catalog: %w", ref.Key(imageID), err)
+		}
+	}
+	slices.Sort(names)
+	return live, names, nil
 }

@@ -113,66 +113,62 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 			return finish(err)
 		}
 	}
-	present, err := c.preflight(ctx)
-	if err != nil {
+	if err := c.preflight(ctx); err != nil {
 		return finish(err)
 	}
-	for _, phase := range []func(context.Context, *Report, map[Key]bool, time.Time) error{c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
+	for _, phase := range []func(context.Context, *Report, time.Time) error{c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
 		if err := ctx.Err(); err != nil {
 			return finish(err)
 		}
-		if err := phase(ctx, &rep, present, now); err != nil {
+		if err := phase(ctx, &rep, now); err != nil {
 			return finish(err)
 		}
 	}
 	return finish(nil)
 }
 
-// preflight returns all entries of all pools' trash, or why this pass removes
-// nothing: a person's pause, a policy that cannot be read, a clock that jumped,
-// a cluster that is not well, a listing that is not complete, or an empty one
-// where disks should be.
-func (c *Collector) preflight(ctx context.Context) (map[Key]bool, error) {
+// preflight returns why this pass removes nothing, or nil: a person's pause, a
+// policy that cannot be read, a clock that jumped, a cluster that is not well, a
+// trash that cannot be listed, or an empty one where disks should be. Whether one
+// disk is in the trash is asked for each disk.
+func (c *Collector) preflight(ctx context.Context) error {
 	if err := c.mayRemove(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.policy.Ready(); err != nil {
-		return nil, fmt.Errorf("the policy cannot be read: %w", err)
+		return fmt.Errorf("the policy cannot be read: %w", err)
 	}
 	if err := c.clock.observe(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	present := map[Key]bool{}
 	for _, fsid := range clusterIDs(c.clusters) {
 		if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, pool := range c.clusters.Pools() {
-		entries, err := c.trash.ListTrash(ctx, pool.PoolRef)
+		ref := pool.PoolRef
+		some, err := anyInTrash(ctx, c.trash, ref)
 		if err != nil {
-			return nil, fmt.Errorf("list the trash of %s: %w", pool.PoolRef, err)
+			return fmt.Errorf("list the trash of %s: %w", ref, err)
 		}
-		for _, e := range entries {
-			present[e.Key] = true
+		if some {
+			continue
 		}
-		if len(entries) == 0 {
-			ref := pool.PoolRef
-			kept, err := c.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Quarantined, Expiring}, Limit: 1})
-			if err != nil {
-				return nil, fmt.Errorf("read the catalog: %w", err)
-			}
-			if len(kept) > 0 {
-				return nil, refusedf("the trash of %s is empty, but the catalog has disks there", ref)
-			}
+		kept, err := c.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Quarantined, Expiring}, Limit: 1})
+		if err != nil {
+			return fmt.Errorf("read the catalog: %w", err)
+		}
+		if len(kept) > 0 {
+			return refusedf("the trash of %s is empty, but the catalog has disks there", ref)
 		}
 	}
-	return present, nil
+	return nil
 }
 
 // unsealRestored takes the old seals off disks that were restored in place. The
 // seal of a disk under a hold is evidence, and stays.
-func (c *Collector) unsealRestored(ctx context.Context, rep *Report, _ map[Key]bool, _ time.Time) error {
+func (c *Collector) unsealRestored(ctx context.Context, rep *Report, _ time.Time) error {
 	yes := true
 	no := false
 	disks, err := c.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Restored}, Sealed: &yes, Held: &no, Limit: c.safety.MaxDisks})

@@ -183,7 +183,7 @@ type candidate struct {
 // nobody works on, live or in the trash under a restore's name. A clone that the
 // image service may have taken over, which gives it no other name, is only told
 // of: nothing in Ceph tells whether it has.
-func (c *Collector) leftovers(ctx context.Context, rep *Report, _ map[Key]bool, now time.Time) error {
+func (c *Collector) leftovers(ctx context.Context, rep *Report, now time.Time) error {
 	var found []candidate
 	for _, pool := range c.clusters.Pools() {
 		live, err := c.images.LiveImages(ctx, pool.PoolRef, RestorePrefix)
@@ -193,14 +193,16 @@ func (c *Collector) leftovers(ctx context.Context, rep *Report, _ map[Key]bool, 
 		for name, id := range live {
 			found = append(found, candidate{key: pool.Key(id), name: name})
 		}
-		entries, err := c.trash.ListTrash(ctx, pool.PoolRef)
+		err = c.trash.EachTrash(ctx, pool.PoolRef, func(page []TrashEntry) error {
+			for _, e := range page {
+				if strings.HasPrefix(e.Name, RestorePrefix) {
+					found = append(found, candidate{key: e.Key, name: e.Name, inTrash: true})
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return fmt.Errorf("look for leftovers of restores in the trash of %s: %w", pool.PoolRef, err)
-		}
-		for _, e := range entries {
-			if strings.HasPrefix(e.Name, RestorePrefix) {
-				found = append(found, candidate{key: e.Key, name: e.Name, inTrash: true})
-			}
 		}
 	}
 	for _, f := range found {

@@ -14,7 +14,7 @@ func due(d *Disk, now time.Time) bool {
 
 // expireDue marks the disks whose time is over, a page at a time; those that
 // cannot be marked are passed over, as in purgeDue.
-func (c *Collector) expireDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) error {
 	no := false
 	left := 5 * c.safety.MaxDisks
 	for stay := 0; left > 0; {
@@ -27,7 +27,7 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, present map[Key]
 		if len(page) == 0 {
 			return nil
 		}
-		items, err := c.parallel(ctx, rep, page, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d, present) })
+		items, err := c.parallel(ctx, rep, page, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d) })
 		for _, it := range items {
 			if it.Error != "" || rep.DryRun {
 				stay++
@@ -43,13 +43,10 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, present map[Key]
 	return nil
 }
 
-func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk, present map[Key]bool) ReportItem {
+func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportItem {
 	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
-	var err error
-	switch {
-	case !present[d.Key]:
-		err = errNotInTrash(&d)
-	case !rep.DryRun:
+	_, err := c.inTrash(ctx, &d)
+	if err == nil && !rep.DryRun {
 		_, err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
 	}
 	if err != nil {

@@ -232,23 +232,30 @@ func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) erro
 		return nil
 	}
 	for _, pool := range pools {
-		entries, err := v.recorder.trash.ListTrash(ctx, pool.PoolRef)
-		if err != nil {
-			return fmt.Errorf("look for %s in the trash of %s: %w", ref.Name, pool.PoolRef, err)
-		}
-		for _, e := range entries {
-			if !v.meant(e.Key.PoolRef(), e.Name, ref, pools) || !v.since(e.DeletedAt) {
-				continue
-			}
-			// One that somebody else put there may lie there unprotected.
-			if v.recorder.adopter.short(e.Key, e.ProtectedUntil) {
-				if _, err := v.recorder.adopter.Adopt(ctx, e, CaptureGuard); err != nil {
-					return err
+		var found *TrashEntry
+		err := v.recorder.trash.EachTrash(ctx, pool.PoolRef, func(page []TrashEntry) error {
+			for i, e := range page {
+				if v.meant(e.Key.PoolRef(), e.Name, ref, pools) && v.since(e.DeletedAt) {
+					found = &page[i]
+					return errEnough
 				}
 			}
-			v.answer.Disks = append(v.answer.Disks, e.Key.DiskID())
 			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return fmt.Errorf("look for %s in the trash of %s: %w", ref.Name, pool.PoolRef, err)
 		}
+		if found == nil {
+			continue
+		}
+		// One that somebody else put there may lie there unprotected.
+		if v.recorder.adopter.short(found.Key, found.ProtectedUntil) {
+			if _, err := v.recorder.adopter.Adopt(ctx, *found, CaptureGuard); err != nil {
+				return err
+			}
+		}
+		v.answer.Disks = append(v.answer.Disks, found.Key.DiskID())
+		return nil
 	}
 	v.why = fmt.Sprintf("no image %s is there", ref.Name)
 	return nil

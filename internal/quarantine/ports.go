@@ -17,10 +17,12 @@ type Clock func() time.Time
 
 // Trash lists and moves trash entries. None of its methods destroys.
 type Trash interface {
-	// ListTrash returns every entry of the pool's trash that a user put there
-	// (source USER; `rbd trash ls --all` shows more), or an error: never a
-	// part. Similar to: rbd trash ls --long.
-	ListTrash(ctx context.Context, pool PoolRef) ([]TrashEntry, error)
+	// EachTrash calls do for the pool's trash entries that a user put there
+	// (source USER; `rbd trash ls --all` shows more), some at a time, in the
+	// order of their image ids: a trash can have millions. do may keep what it
+	// is given; its error ends the listing and is returned as it is. Any error
+	// means that not all were shown. Similar to: rbd trash ls --long.
+	EachTrash(ctx context.Context, pool PoolRef, do func([]TrashEntry) error) error
 	// FindInTrash returns the one entry with the key. ErrNotFound if the image
 	// is not in the trash.
 	FindInTrash(ctx context.Context, key Key) (TrashEntry, error)
@@ -180,6 +182,9 @@ type Disks interface {
 	Disk(ctx context.Context, id string) (Disk, error)
 	// FindDisks returns the disks that the filter selects, in its order.
 	FindDisks(ctx context.Context, f DiskFilter) ([]Disk, error)
+	// DiskStubs returns the disks of the pool in these states by image id, from
+	// behind that image id on ("": from the first), at most limit.
+	DiskStubs(ctx context.Context, pool PoolRef, states []State, after string, limit int) ([]DiskStub, error)
 	// PutDisk writes the disk if the catalog's version of it is d.Version
 	// (zero: there is none yet), and returns it with its new version.
 	// ErrConflict if somebody was faster.
@@ -187,6 +192,15 @@ type Disks interface {
 	// DropLost removes the record of a lost disk that was found after all.
 	// It touches no disk in any other state (ErrConflict).
 	DropLost(ctx context.Context, id string) error
+}
+
+// DiskStub is what there is to know of a disk when millions are gone through.
+type DiskStub struct {
+	ID        string
+	ImageID   string
+	State     State
+	DeletedAt time.Time
+	Version   int64
 }
 
 // Deletions is the part of the catalog that keeps deletions.

@@ -15,7 +15,7 @@ import (
 func TestCollectPreflight(t *testing.T) {
 	list := func(pool string) func(fakeceph.Call) error {
 		return func(k fakeceph.Call) error {
-			if k.Verb == "ListTrash" && k.Pool.Pool == pool {
+			if k.Verb == "EachTrash" && k.Pool.Pool == pool {
 				return quarantine.ErrUnavailable
 			}
 			return nil

@@ -14,7 +14,7 @@ const purgeChunk = 256
 // cannot go just now (a clone stands on them, somebody reads them) stay in
 // front of the next page and are passed over. They use up nothing of the
 // pass's limits: else a few of them would keep all that come after.
-func (c *Collector) purgeDue(ctx context.Context, rep *Report, present map[Key]bool, now time.Time) error {
+func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) error {
 	no := false
 	disks, bytes := c.safety.MaxDisks, c.safety.MaxBytes
 	for stay := 0; disks > 0 && bytes > 0; {
@@ -29,7 +29,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, present map[Key]b
 		if len(page) == 0 {
 			return nil
 		}
-		items, err := c.purgeSome(ctx, rep, page, present)
+		items, err := c.purgeSome(ctx, rep, page)
 		for i, it := range items {
 			if it.Error != "" || rep.DryRun {
 				stay++
@@ -71,19 +71,14 @@ func within(page []Disk, bytes int64, first bool) []Disk {
 
 // purgeSome purges the disks, or with DryRun looks whether it would. It returns
 // an item for each.
-func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk, present map[Key]bool) ([]ReportItem, error) {
+func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([]ReportItem, error) {
 	return c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
 		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
 		var err error
-		switch {
-		case !present[d.Key]:
-			err = errNotInTrash(&d)
-		case rep.DryRun:
+		if rep.DryRun {
 			_, err = c.purgeable(ctx, d)
-		default:
-			if err = c.wait(ctx); err == nil {
-				err = c.purge(ctx, d, rep.Actor, item.Reason)
-			}
+		} else if err = c.wait(ctx); err == nil {
+			err = c.purge(ctx, d, rep.Actor, item.Reason)
 		}
 		if err != nil {
 			item.Error = err.Error()
@@ -104,6 +99,19 @@ func (c *Collector) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the turn: %w", ctx.Err())
 	}
+}
+
+// inTrash returns the disk's entry in the trash, or why it is left to the
+// reconciler.
+func (c *Collector) inTrash(ctx context.Context, d *Disk) (TrashEntry, error) {
+	e, err := c.trash.FindInTrash(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return e, errNotInTrash(d)
+	case err != nil:
+		return e, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+	}
+	return e, nil
 }
 
 func errNotInTrash(d *Disk) error {
@@ -155,12 +163,10 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 	case l.inUse(d.ID):
 		return d, fmt.Errorf("disk %s is being read: %w", d.ID, ErrBusy)
 	}
-	e, err := c.trash.FindInTrash(ctx, d.Key)
+	e, err := c.inTrash(ctx, &d)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return d, errNotInTrash(&d)
 	case err != nil:
-		return d, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+		return d, err
 	case secondLife(&d, e):
 		return d, fmt.Errorf("disk %s was taken out of the trash and deleted again: %w; left to the reconciler", d.ID, ErrConflict)
 	}
@@ -318,7 +324,7 @@ func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d 
 
 // resume goes on with purges that a crash cut short. Their custody entry is
 // written and their row says purging; where the image is must be found out.
-func (c *Collector) resume(ctx context.Context, rep *Report, _ map[Key]bool, _ time.Time) error {
+func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error {
 	disks, err := c.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Purging}})
 	if err != nil {
 		return fmt.Errorf("find the purges to go on with: %w", err)

@@ -45,28 +45,32 @@ func (r *Reconciler) Rebuild(ctx context.Context, actor string, store Forgetter)
 // rebuildable returns the ids of the disks at rest whose images are in the
 // trash.
 func (r *Reconciler) rebuildable(ctx context.Context) ([]string, error) {
+	old, err := r.ledger.disks.FindDisks(ctx, DiskFilter{RecordStale: true, States: []State{Quarantined, Expiring}, Limit: 1})
+	if err != nil {
+		return nil, fmt.Errorf("find the disks whose records are old: %w", err)
+	}
+	if len(old) > 0 {
+		return nil, fmt.Errorf("%w: the record on disk %s is old; run reconcile first", ErrBusy, old[0].ID)
+	}
 	var ids []string
 	for _, pool := range r.clusters.Pools() {
 		ref := pool.PoolRef
-		entries, err := r.trash.ListTrash(ctx, ref)
-		if err != nil {
-			return nil, fmt.Errorf("list the trash of %s: %w", ref, err)
-		}
-		present := map[Key]bool{}
-		for _, e := range entries {
-			present[e.Key] = true
-		}
-		rows, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Quarantined, Expiring}})
-		if err != nil {
-			return nil, fmt.Errorf("read the catalog of %s: %w", ref, err)
-		}
-		for _, d := range rows {
-			if d.RecordStale {
-				return nil, fmt.Errorf("%w: the record on disk %s is old; run reconcile first", ErrBusy, d.ID)
+		rows := &stubs{disks: r.ledger.disks, pool: ref, size: stubPage, states: []State{Quarantined, Expiring}}
+		err := r.trash.EachTrash(ctx, ref, func(page []TrashEntry) error {
+			for _, e := range page {
+				row, err := (&chores{}).upTo(ctx, rows, e.Key.ImageID)
+				if err != nil {
+					return err
+				}
+				if row != nil {
+					ids = append(ids, row.ID)
+					rows.take()
+				}
 			}
-			if present[d.Key] {
-				ids = append(ids, d.ID)
-			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("compare the trash of %s with the catalog: %w", ref, err)
 		}
 	}
 	return ids, nil

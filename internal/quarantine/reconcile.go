@@ -87,21 +87,22 @@ func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
 
 // onePool reconciles one pool.
 func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) error {
-	l, err := r.list(ctx, pool.PoolRef)
+	live, stranded, err := r.stranded(ctx, pool.PoolRef)
 	if err != nil {
 		return err
 	}
-	c := classify(l)
-	for _, name := range c.stranded {
-		if e, moved := r.retrash(ctx, w, pool, name, l.live[name], dry); moved {
-			c.adopt = append(c.adopt, adoption{entry: e})
+	for _, name := range stranded {
+		if e, moved := r.retrash(ctx, w, pool, name, live[name], dry); moved {
+			r.adoptOne(ctx, w, adoption{entry: e}, dry)
 		}
 	}
-	err = inParallel(ctx, r.cfg.Workers, len(c.adopt), func(i int) { r.adoptOne(ctx, w, c.adopt[i], dry) })
-	if err != nil {
-		return err
-	}
-	return inParallel(ctx, r.cfg.Workers, len(c.absent), func(i int) { r.absent(ctx, w, pool, c.absent[i], dry) })
+	return r.compare(ctx, pool.PoolRef, func(c chores) error {
+		err := inParallel(ctx, r.cfg.Workers, len(c.adopt), func(i int) { r.adoptOne(ctx, w, c.adopt[i], dry) })
+		if err != nil {
+			return err
+		}
+		return inParallel(ctx, r.cfg.Workers, len(c.absent), func(i int) { r.absent(ctx, w, pool, c.absent[i], dry) })
+	})
 }
 
 // retrash moves an image that is live under a reserved name, and that the
@@ -122,11 +123,11 @@ func (r *Reconciler) retrash(ctx context.Context, w *run, pool Pool, name, image
 }
 
 func (r *Reconciler) adoptOne(ctx context.Context, w *run, a adoption, dry bool) {
-	e, known := a.entry, a.known
+	e := a.entry
 	it := ReportItem{Disk: e.Key.DiskID(), Pool: e.Key.PoolRef().String(), Name: e.Name, Act: "adopt", Reason: "in the trash and not in the catalog"}
 	switch {
-	case known == nil:
-	case known.State == Pending:
+	case a.known == "":
+	case a.known == Pending:
 		it.Act, it.Reason = "finish", "its adoption was cut short"
 	default:
 		it.Reason = "deleted again"
@@ -144,23 +145,15 @@ func (r *Reconciler) adoptOne(ctx context.Context, w *run, a adoption, dry bool)
 // absent deals with a disk that the catalog has and the listing has not, or
 // that was being restored. The listing is old by now: everything is asked
 // again under the disk's lock.
-func (r *Reconciler) absent(ctx context.Context, w *run, pool Pool, seen Disk, dry bool) {
-	it := ReportItem{Disk: seen.ID, Pool: pool.PoolRef.String(), Name: seen.OriginalName, Act: "check", Reason: "not in the trash"}
-	if dry {
-		w.add(it)
-		return
-	}
-	unlock, err := r.ledger.lock(ctx, seen.ID)
-	if err != nil {
-		it.Error = err.Error()
-		w.add(it)
-		return
-	}
-	defer unlock()
-	d, err := r.ledger.disks.Disk(ctx, seen.ID)
-	if err == nil && d.State == seen.State && d.Version == seen.Version {
-		it.Act, it.Reason, err = r.settle(ctx, pool, d)
-	}
+func (r *Reconciler) absent(ctx context.Context, w *run, pool Pool, seen DiskStub, dry bool) {
+	it := ReportItem{Disk: seen.ID, Pool: pool.PoolRef.String(), Act: "check", Reason: "not in the trash"}
+	err := r.withDisk(ctx, seen.ID, func(d Disk) (err error) {
+		it.Name = d.OriginalName
+		if !dry && d.State == seen.State && d.Version == seen.Version {
+			it.Act, it.Reason, err = r.settle(ctx, pool, d)
+		}
+		return err
+	})
 	if err != nil {
 		it.Error = err.Error()
 	}

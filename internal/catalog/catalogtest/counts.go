@@ -1,7 +1,10 @@
 package catalogtest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,5 +73,45 @@ func oldestPending(t *testing.T, s Store) {
 	put(t, s, last)
 	if at := oldest(); at != t0.Add(2*time.Minute) {
 		t.Errorf("oldest since %v", at)
+	}
+}
+
+// stubs are a pool's disks of some states by image id, from behind one on.
+func stubs(t *testing.T, s Store) {
+	pool, other := quarantine.PoolRef{FSID: "f", Pool: "a"}, quarantine.PoolRef{FSID: "f", Pool: "a", Namespace: "n"}
+	var want []quarantine.DiskStub
+	for i, state := range []quarantine.State{quarantine.Quarantined, quarantine.Purged, quarantine.Pending, quarantine.Quarantined} {
+		for _, p := range []quarantine.PoolRef{pool, other} {
+			d := newDisk(fmt.Sprint(p, i))
+			d.Key, d.State, d.DeletedAt = p.Key(fmt.Sprint("B1a_"[i:i+1], i)), state, t0.Add(-time.Duration(i)*time.Hour)
+			d = put(t, s, d)
+			if p == pool && state != quarantine.Purged {
+				want = append(want, quarantine.DiskStub{ID: d.ID, ImageID: d.Key.ImageID, State: state, DeletedAt: d.DeletedAt, Version: d.Version})
+			}
+		}
+	}
+	// In the order of the bytes, as Ceph's.
+	slices.SortFunc(want, func(a, b quarantine.DiskStub) int { return cmp.Compare(a.ImageID, b.ImageID) })
+	states := []quarantine.State{quarantine.Pending, quarantine.Quarantined}
+	after, got := "", []quarantine.DiskStub(nil)
+	for {
+		page, err := s.DiskStubs(background(), pool, states, after, 2)
+		if err != nil {
+			t.Fatalf("stubs after %q: %v", after, err)
+		}
+		got = append(got, page...)
+		if len(page) < 2 {
+			break
+		}
+		after = page[1].ImageID
+	}
+	same(t, "stubs", got, want)
+	for _, bad := range []func() ([]quarantine.DiskStub, error){
+		func() ([]quarantine.DiskStub, error) { return s.DiskStubs(background(), pool, states, "", 0) },
+		func() ([]quarantine.DiskStub, error) { return s.DiskStubs(background(), pool, nil, "", 1) },
+	} {
+		if _, err := bad(); !errors.Is(err, quarantine.ErrInvalid) {
+			t.Errorf("a page of nothing: %v", err)
+		}
 	}
 }

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"FindDisks/pages of ten thousand":  findTenThousand,
 		"Totals":                           totals,
 		"OldestPending":                    oldestPending,
+		"DiskStubs":                        stubs,
 		"MergeDeletion/is Merge":           mergeIsMerge,
 		"MergeDeletion/repeated":           mergeRepeated,
 		"MergeDeletion/ErrInvalid":         mergeInvalid,

@@ -103,7 +103,7 @@ func (e *env) seal(key quarantine.Key) {
 // list returns the pool's trash by image id.
 func (e *env) list(p quarantine.PoolRef) map[string]quarantine.TrashEntry {
 	e.Helper()
-	entries, err := e.Ceph.ListTrash(e.ctx, p)
+	entries, err := quarantine.ListTrash(e.ctx, e.Ceph, p)
 	e.ok(err)
 	byID := map[string]quarantine.TrashEntry{}
 	for _, entry := range entries {

@@ -60,7 +60,7 @@ func namespaceIsAPool(e *env) {
 func (e *env) verbs(ctx context.Context, p quarantine.PoolRef, id, name string) map[string]error {
 	key := p.Key(id)
 	errs := map[string]error{}
-	_, errs["ListTrash"] = e.Ceph.ListTrash(ctx, p)
+	_, errs["EachTrash"] = quarantine.ListTrash(ctx, e.Ceph, p)
 	errs["MoveToTrash"] = e.Ceph.MoveToTrash(ctx, p, name, day)
 	errs["RestoreFromTrash"] = e.Ceph.RestoreFromTrash(ctx, key, name+"-restored")
 	if img, err := e.Ceph.OpenImage(ctx, key); err != nil {

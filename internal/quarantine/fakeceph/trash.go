@@ -10,9 +10,22 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// ListTrash returns all entries of the pool's trash, by image id.
-func (c *Ceph) ListTrash(ctx context.Context, p quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
-	return call(ctx, c, Call{Verb: "ListTrash", Pool: p}, func() ([]quarantine.TrashEntry, error) {
+// EachTrash shows the entries of the pool's trash, by image id, seven at a time.
+func (c *Ceph) EachTrash(ctx context.Context, p quarantine.PoolRef, do func([]quarantine.TrashEntry) error) error {
+	entries, err := c.listTrash(ctx, p)
+	if err != nil {
+		return err
+	}
+	for page := range slices.Chunk(entries, 7) {
+		if err := do(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Ceph) listTrash(ctx context.Context, p quarantine.PoolRef) ([]quarantine.TrashEntry, error) {
+	return call(ctx, c, Call{Verb: "EachTrash", Pool: p}, func() ([]quarantine.TrashEntry, error) {
 		if err := c.known(p); err != nil {
 			return nil, err
 		}
