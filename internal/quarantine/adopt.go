@@ -211,6 +211,7 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	// what holds it are not forgotten.
 	if old.State == Lost || old.State == Restored {
 		d.Holds, d.RetainUntil, d.AliveSince = old.Holds, old.RetainUntil, old.AliveSince
+		d.Decision = old.Decision // what of it is a promise, decide keeps
 	}
 	if old.State == Restored {
 		d.AliveSince = old.RestoredAt
@@ -225,10 +226,10 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	}
 	a.withDeletion(&d, del)
 	a.decide(&d, now)
-	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: map[string]string{
+	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: promised(&d, map[string]string{
 		detailName: d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
-		detailRetainUntil: d.RetainUntil.Format(time.RFC3339), "capture": string(d.Capture), detailDeletion: d.DeletionID(),
-	}}
+		"capture": string(d.Capture), detailDeletion: d.DeletionID(),
+	})}
 	return a.ledger.move(ctx, d, Pending, entry, nil)
 }
 

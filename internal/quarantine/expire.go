@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// due reports whether the disk's time is over.
+// due reports whether the disk's time is over, or was cut short by somebody who
+// might, and still may be.
 func due(d *Disk, now time.Time) bool {
-	return !d.Held() && (d.EarlyBy != "" || !d.RetainUntil.IsZero() && !d.RetainUntil.After(now))
+	if !d.Held() && !d.RetainUntil.IsZero() && !d.RetainUntil.After(now) {
+		return true
+	}
+	return d.EarlyBy != "" && mayCutShort(d, now) == nil
 }
 
 // expireDue marks the disks whose time is over, a page at a time; those that
@@ -102,7 +106,8 @@ func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, ear
 
 // ExpireEarly marks a disk for purge before its time, at a person's request.
 // It frees nothing: a later pass does, after the grace, unless a hold or an
-// extension comes first. ErrRefused under a hold.
+// extension comes first. ErrRefused under a hold, under compliance, and before the
+// least time of its rule is over.
 func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (Disk, error) {
 	if err := errors.Join(required(actor, "who"), required(reason, "a reason")); err != nil {
 		return Disk{}, err
@@ -123,13 +128,16 @@ func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (
 	}
 	switch {
 	case d.Held():
-		return d, c.ledger.refuse(ctx, d, e, refusedf("disk %s is under the hold of case %s", id, d.OpenHolds()[0].CaseID))
+		return d, c.ledger.refuse(ctx, d, e, mayCutShort(&d, c.ledger.clock().UTC()))
 	case d.State == Expiring:
 		return d, nil
 	case d.State == Pending || d.State == Restoring || d.State == Purging:
 		return d, fmt.Errorf("disk %s is %s: %w", id, d.State, ErrBusy)
 	case d.State != Quarantined:
 		return d, c.ledger.refuse(ctx, d, e, refusedf("disk %s is %s", id, d.State))
+	}
+	if err := mayCutShort(&d, c.ledger.clock().UTC()); err != nil {
+		return d, c.ledger.refuse(ctx, d, e, err)
 	}
 	return c.markExpiring(ctx, d, actor, reason, actor)
 }

@@ -16,6 +16,10 @@ type history struct {
 	sealed bool
 	// retainUntil is the latest date that it was promised.
 	retainUntil time.Time
+	// minUntil is the latest date before which no early purge was to be, and
+	// compliance that none was to be at all.
+	minUntil   time.Time
+	compliance bool
 	// holds are all legal holds, released ones too.
 	holds []Hold
 	// expiring: the last that happened to it is that it was marked; earlyBy is
@@ -54,6 +58,10 @@ func replay(entries []Entry) history {
 		if until, err := time.Parse(time.RFC3339, e.Detail[detailRetainUntil]); err == nil && until.After(h.retainUntil) {
 			h.retainUntil = until
 		}
+		if until, err := time.Parse(time.RFC3339, e.Detail[detailMinUntil]); err == nil && until.After(h.minUntil) {
+			h.minUntil = until
+		}
+		h.compliance = h.compliance || e.Detail[detailMode] == string(Compliance)
 		switch e.Act {
 		case "adopt":
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
@@ -89,16 +97,24 @@ func replay(entries []Entry) history {
 // The keys of a custody entry's detail that replay reads.
 const (
 	detailRetainUntil = "retain_until"
+	detailMinUntil    = "min_until"
+	detailMode        = "mode"
 	detailDeletion    = "deletion"
 	detailEarlyBy     = "early_by"
 	detailName        = "name"
 )
 
-// keep lets the disk have what it was promised: the later date, and every hold
-// that the log knows as open.
+// keep lets the disk have what it was promised: the later date, its compliance
+// and its least time, and every hold that the log knows as open.
 func (h history) keep(d *Disk) {
 	if h.retainUntil.After(d.RetainUntil) {
 		d.RetainUntil = h.retainUntil.UTC()
+	}
+	if h.compliance {
+		d.Decision.Mode = Compliance
+	}
+	if h.minUntil.After(minUntil(d)) {
+		d.Decision.Min = h.minUntil.Sub(promise(d, Decision{}))
 	}
 	holds := slices.Clone(d.Holds)
 	for _, hold := range h.holds {

@@ -62,8 +62,9 @@ func (j *identity) group(ctx context.Context, name string, extra *Disk) (map[str
 }
 
 // decide asks the policy about the disk as it is known now, and sets what
-// follows from it. retain-until only grows: an identity that comes late, or a
-// policy that changed, never shortens what was promised.
+// follows from it. retain-until only grows, and so does what protects the disk: an
+// identity that comes late, or a policy that changed, never takes back what was
+// promised.
 func (j *identity) decide(d *Disk, now time.Time) {
 	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
 	switch until := promise(d, dec); {
@@ -72,7 +73,7 @@ func (j *identity) decide(d *Disk, now time.Time) {
 	case until.Before(d.RetainUntil):
 		dec.Reason += "; an earlier promise keeps it longer, until " + d.RetainUntil.UTC().Format(time.RFC3339)
 	}
-	d.Decision = dec
+	d.Decision = dec.atLeast(d.Decision)
 	if dec.Hold != nil && !hasHold(d.Holds, dec.Hold.CaseID) {
 		d.Holds = append(append([]Hold(nil), d.Holds...), Hold{
 			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: byPolicy + dec.Rule, PlacedAt: now,
@@ -194,7 +195,8 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	if d.State == Expiring {
 		preview := d
 		change(&preview)
-		if preview.Held() || preview.RetainUntil.After(now) && preview.EarlyBy == "" {
+		if !due(&preview, now) {
+			entry.Detail = promised(&preview, entry.Detail)
 			d, err = l.move(ctx, d, Quarantined, entry, change)
 			if err != nil {
 				return d, err
@@ -208,6 +210,7 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	if err != nil {
 		return d, fmt.Errorf("disk %s: write its deletion: %w", d.ID, err)
 	}
+	entry.Detail = promised(&saved, entry.Detail)
 	l.note(ctx, saved, entry)
 	l.log.Info("disk joined", "disk", saved.ID, "deletion", saved.DeletionID(), "rule", saved.Decision.Rule, "retain_until", saved.RetainUntil)
 	if saved.State == Pending || saved.State == Restoring {

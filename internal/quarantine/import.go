@@ -56,7 +56,10 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		to = Pending // its adoption is finished now
 	case h.expiring && !d.Held():
 		to = Expiring
-		d.ExpiringAt, d.EarlyBy = a.ledger.clock().UTC().Truncate(time.Second), h.earlyBy
+		d.ExpiringAt = a.ledger.clock().UTC().Truncate(time.Second)
+		if mayCutShort(&d, d.ExpiringAt) == nil {
+			d.EarlyBy = h.earlyBy
+		}
 	}
 	// A rebuild is of many disks: a record that says all this already need not
 	// be written again.
@@ -91,8 +94,7 @@ func (a *Adopter) importOldSeal(ctx context.Context, d Disk, recorded bool, e Tr
 }
 
 func importEntry(d Disk) Entry {
-	return Entry{Act: "import", Actor: "reconciler", Reason: "read from the record on the image", Detail: map[string]string{
-		detailRetainUntil: d.RetainUntil.UTC().Format(time.RFC3339), detailDeletion: d.DeletionID()}}
+	return Entry{Act: "import", Actor: "reconciler", Reason: "read from the record on the image", Detail: promised(&d, map[string]string{detailDeletion: d.DeletionID()})}
 }
 
 // importIdentity settles whose disk it was: by what a cloud reported, else by
@@ -140,4 +142,5 @@ func (a *Adopter) importPromises(d *Disk, h history) {
 	if asNew.RetainUntil.After(d.RetainUntil) {
 		d.RetainUntil, d.Decision = asNew.RetainUntil, asNew.Decision
 	}
+	d.Decision = d.Decision.atLeast(asNew.Decision)
 }

@@ -27,11 +27,12 @@ type plainDecision Decision
 type decisionJSON struct {
 	plainDecision
 	Retain period `json:"retain"`
+	Min    period `json:"min,omitzero"`
 }
 
-// MarshalJSON writes the decision with its retention as a text.
+// MarshalJSON writes the decision with its times as texts.
 func (d Decision) MarshalJSON() ([]byte, error) {
-	return json.Marshal(decisionJSON{plainDecision(d), period(d.Retain)})
+	return json.Marshal(decisionJSON{plainDecision(d), period(d.Retain), period(d.Min)})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -41,7 +42,7 @@ func (d *Decision) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*d = Decision(j.plainDecision)
-	d.Retain = time.Duration(j.Retain)
+	d.Retain, d.Min = time.Duration(j.Retain), time.Duration(j.Min)
 	return nil
 }
 

@@ -78,6 +78,8 @@ func (s *site) acts() map[string]func(*rapid.T) {
 		}),
 		"policy": func(t *rapid.T) {
 			d := quarantine.Decision{Retain: time.Duration(rapid.IntRange(1, 40).Draw(t, "days")) * day, Rule: "x"}
+			d.Mode = rapid.SampledFrom([]quarantine.RetentionMode{"", quarantine.Governance, quarantine.Compliance}).Draw(t, "mode")
+			d.Min = time.Duration(rapid.Int64Range(0, int64(d.Retain)).Draw(t, "min"))
 			if rapid.IntRange(0, 4).Draw(t, "holds") == 0 {
 				d.Hold = &quarantine.PolicyHold{CaseID: "P", Reason: "the policy's"}
 			}
@@ -98,8 +100,27 @@ func (s *site) acts() map[string]func(*rapid.T) {
 			s.collector.Run(s.ctx, "cron", quarantine.JobOptions{})
 		},
 		"reconcile": func(*rapid.T) { s.reconcile() },
-		"restart":   func(*rapid.T) { s.restart() },
+		"lose the catalog": func(*rapid.T) {
+			s.rebuild()
+			// A tombstone is not in Ceph: what is gone is not known any more.
+			kept := s.keys[:0]
+			for _, k := range s.keys {
+				if s.before[k].State != quarantine.Purged {
+					kept = append(kept, k)
+				}
+			}
+			s.keys = kept
+		},
+		"restart": func(*rapid.T) { s.restart() },
 	}
+}
+
+// from is what a disk's times count from.
+func (s *site) from(d quarantine.Disk) time.Time {
+	if d.QuarantinedAt.After(d.DeletedAt) {
+		return d.QuarantinedAt
+	}
+	return d.DeletedAt
 }
 
 // check compares every disk with what it was before the last act.
@@ -113,11 +134,16 @@ func (s *site) check(t *rapid.T) {
 		if d.RetainUntil.Before(b.RetainUntil) {
 			t.Fatalf("%s was kept until %s, and is until %s", d.OriginalName, b.RetainUntil, d.RetainUntil)
 		}
+		if b.Decision.Mode == quarantine.Compliance && d.Decision.Mode != quarantine.Compliance || d.Decision.Min < b.Decision.Min {
+			t.Fatalf("%s was promised %+v, and is %+v", d.OriginalName, b.Decision, d.Decision)
+		}
 		if gone := d.State == quarantine.Purged; gone != removed[k] {
 			t.Fatalf("%s is %s, and removed: %v", d.OriginalName, d.State, removed[k])
 		}
 		if d.State == quarantine.Purged && b.State != quarantine.Purged {
-			switch over := !b.RetainUntil.After(s.now()) || b.EarlyBy != ""; {
+			over := !b.RetainUntil.After(s.now())
+			early := b.EarlyBy != "" && b.Decision.Mode != quarantine.Compliance && !s.from(b).Add(b.Decision.Min).After(s.now())
+			switch over := over || early; {
 			case !s.collecting || s.paused:
 				t.Fatalf("%s was purged by no pass, or in a pause", d.OriginalName)
 			case b.Held():
@@ -139,7 +165,8 @@ func (s *site) check(t *rapid.T) {
 
 // Whatever happens, in any order: a promise only grows; a disk is purged by a
 // pass, when its time is over or a person asked for it, after its grace, never
-// under a hold and never in a pause; and until then its bytes are there.
+// under a hold and never in a pause, under compliance never before its time, and
+// never before the least time of its rule; and until then its bytes are there.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}}

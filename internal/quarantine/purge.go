@@ -203,6 +203,13 @@ func (c *Collector) recordAgrees(ctx context.Context, d Disk, record []byte) err
 		return refusedf("disk %s: the record on its image keeps it until %s, the catalog until %s; `catalog rebuild` takes the later date over",
 			d.ID, on.RetainUntil.UTC().Format(time.RFC3339), d.RetainUntil.UTC().Format(time.RFC3339))
 	}
+	strict := d
+	strict.Decision = d.Decision.atLeast(on.Decision)
+	if now := c.ledger.clock().UTC(); d.RetainUntil.After(now) {
+		if err := mayCutShort(&strict, now); err != nil {
+			return fmt.Errorf("the record on its image says more than the catalog; `catalog rebuild` takes it over: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -217,6 +217,7 @@ func (r *Reconciler) recordMissed(ctx context.Context, key Key, m SeenImage, now
 		// one whose end its Deletion was. What was promised is not forgotten, as
 		// when it is adopted again.
 		AliveSince: old.RestoredAt, RestoredAt: old.RestoredAt, RestoredTo: old.RestoredTo, RetainUntil: old.RetainUntil, Holds: old.Holds,
+		Decision: old.Decision,
 	}
 	if err := r.dateMissed(ctx, &d, m.SeenAt, now); err != nil {
 		return err
