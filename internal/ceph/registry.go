@@ -135,8 +135,14 @@ func (r *Registry) Health(ctx context.Context, fsid string) (quarantine.Health, 
 // not.
 func (c *Cluster) AuthDump(ctx context.Context) ([]byte, error) { return c.monCommand(ctx, "auth ls") }
 
-func (c *Cluster) monCommand(ctx context.Context, prefix string) ([]byte, error) {
-	cmd, err := json.Marshal(map[string]string{"prefix": prefix, "format": "json"})
+// monCommand runs a command of the monitors; args are its further arguments, each a
+// name and a value.
+func (c *Cluster) monCommand(ctx context.Context, prefix string, args ...string) ([]byte, error) {
+	words := map[string]string{"prefix": prefix, "format": "json"}
+	for i := 0; i+1 < len(args); i += 2 {
+		words[args[i]] = args[i+1]
+	}
+	cmd, err := json.Marshal(words)
 	if err != nil {
 		return nil, fmt.Errorf("encode the command %s: %w", prefix, err)
 	}

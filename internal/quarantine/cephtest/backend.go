@@ -18,6 +18,7 @@ type Ceph interface {
 	quarantine.Guard
 	quarantine.Clusters
 	quarantine.Lineages
+	quarantine.Gauge
 }
 
 // Cloud is what a cloud, or anybody with its key, does to its images. The
@@ -111,6 +112,7 @@ func RunGuard(t *testing.T, open func(t *testing.T) Backend) {
 		"DiscardsUnderGuard":          discardsUnderGuard,
 		"CanaryWithoutGuard":          canaryWithoutGuard,
 		"ANamespaceIsAPool":           namespaceIsAPool,
+		"UsageIsThePools":             usageIsThePools,
 	})
 }
 

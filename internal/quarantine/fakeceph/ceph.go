@@ -21,6 +21,7 @@ type Ceph struct {
 	guards   map[quarantine.PoolRef]quarantine.GuardSetting // by the pool outside any namespace
 	images   map[quarantine.Key]*image
 	health   map[string]quarantine.Health
+	capacity map[quarantine.PoolRef]int64 // by the pool outside any namespace
 	nextID   int
 	removals []Removal
 }
@@ -47,7 +48,7 @@ var (
 func New(clock quarantine.Clock, pools ...quarantine.Pool) *Ceph {
 	c := &Ceph{
 		clock: clock, guards: map[quarantine.PoolRef]quarantine.GuardSetting{},
-		images: map[quarantine.Key]*image{}, health: map[string]quarantine.Health{},
+		images: map[quarantine.Key]*image{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
 	}
 	for _, p := range pools {
 		c.AddPool(p)
