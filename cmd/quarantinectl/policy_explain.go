@@ -49,6 +49,9 @@ func explain(p *page, x wire.Explanation) {
 		if t.Error != "" {
 			outcome += ": " + t.Error
 		}
+		if t.Override != "" {
+			outcome += "; " + t.Override
+		}
 		rows = append(rows, []string{t.Rule, t.File, t.Retain, outcome})
 	}
 	p.grid([]column{{title: "RULE", fit: cut}, {title: "FILE", fit: cut}, {title: "RETAIN", right: true}, {title: "OUTCOME", fit: wrap}}, rows)
@@ -57,6 +60,12 @@ func explain(p *page, x wire.Explanation) {
 func decision(p *page, d quarantine.Decision) {
 	p.field("rule", d.Rule)
 	p.field("retain", quarantine.FormatDuration(d.Retain))
+	if d.Mode != "" {
+		p.field("mode", string(d.Mode))
+	}
+	if d.Min > 0 {
+		p.field("at least", quarantine.FormatDuration(d.Min))
+	}
 	p.field("because", d.Reason)
 	if d.Hold != nil {
 		p.field("hold", d.Hold.CaseID+":", d.Hold.Reason)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,10 @@ type RuleTrace struct {
 	Retain  string `json:"retain"`
 	Outcome string `json:"outcome"`
 	Error   string `json:"error,omitempty"`
+	// Override says what an override and the bounds made of what the deciding rule
+	// gives. They are no rules: the rule that matched has decided, and its name
+	// stands in the record; what changed its terms stands in the Reason and here.
+	Override string `json:"override,omitempty"`
 }
 
 // Decide returns the decision about a disk with these facts. It is pure.
@@ -40,24 +45,28 @@ func (s *Set) Explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) { r
 // explain decides twice where a tenant has a say: with the tenant's own words,
 // and without them. The longer retention wins, so that a word (a metadata key, a
 // tag, a name) can lengthen and never shorten: who breaks in gets to write them.
+// Nor does a word take away what else protects the disk without it.
 func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
-	given := s.evaluate(vars(f), nil)
+	given := s.evaluate(f, nil)
+	d := s.decision(f, &given)
 	bareFacts, any := withoutTenantsWords(f)
 	if !any {
-		return decision(given.decider, given.failed), given.trace
-	}
-	bare := s.evaluate(vars(bareFacts), append([]*rule{}, given.failed...))
-	d, b := decision(given.decider, given.failed), decision(bare.decider, bare.failed)
-	// Nor does a word take away a hold or the isolation.
-	isolate, hold := d.Isolate || b.Isolate, d.Hold
-	if hold == nil {
-		hold = b.Hold
-	}
-	d.Isolate, d.Hold = isolate, hold
-	b.Isolate, b.Hold = isolate, hold
-	if b.Retain <= d.Retain {
 		return d, given.trace
 	}
+	bare := s.evaluate(bareFacts, append([]*rule{}, given.failed...))
+	b := s.decision(f, &bare)
+	protect := func(d *quarantine.Decision, other quarantine.Decision) {
+		d.Isolate = d.Isolate || other.Isolate
+		if d.Hold == nil {
+			d.Hold = other.Hold
+		}
+		d.Mode, d.Min = strictest(d.Mode, other.Mode), max(d.Min, other.Min)
+	}
+	if b.Retain <= d.Retain {
+		protect(&d, b)
+		return d, given.trace
+	}
+	protect(&b, d)
 	if given.decider != bare.decider {
 		b.Reason += fmt.Sprintf("; rule %q looks at the tenant's own words, which never shorten a retention", given.decider.name)
 		for i := range bare.trace {
@@ -98,21 +107,22 @@ type evaluation struct {
 // evaluate asks the rules in order. A rule that fails may have matched; where
 // mayFail is given, one that is not in it has failed for want of a tenant's
 // word, and does not match.
-func (s *Set) evaluate(input map[string]any, mayFail []*rule) evaluation {
+func (s *Set) evaluate(f quarantine.Facts, mayFail []*rule) evaluation {
 	e := evaluation{decider: &s.def}
+	input := vars(f)
 	bare := mayFail != nil
 	for i := range s.rules {
 		r := &s.rules[i]
 		t := RuleTrace{Rule: r.name, File: r.file, Match: r.match, Retain: quarantine.FormatDuration(r.retain), Outcome: NotTried}
 		if e.decider == &s.def {
-			out, _, err := r.program.Eval(input)
+			matched, err := r.matches(f, input)
 			switch {
 			case err != nil && bare && !slices.Contains(mayFail, r):
 				t.Outcome = NoMatch
 			case err != nil:
 				t.Outcome, t.Error = Failed, err.Error()
 				e.failed = append(e.failed, r)
-			case out.Value() == true:
+			case matched:
 				t.Outcome = Matched
 				e.decider = r
 			default:
@@ -129,24 +139,69 @@ func (s *Set) evaluate(input map[string]any, mayFail []*rule) evaluation {
 	return e
 }
 
+// matches asks one rule.
+func (r *rule) matches(f quarantine.Facts, input map[string]any) (bool, error) {
+	out, _, err := r.program.Eval(input)
+	matched := err == nil && out.Value() == true
+	if r.window == nil || err == nil && !matched {
+		return matched, err
+	}
+	if f.DeletedAt.IsZero() {
+		return false, errors.New("when: it is not known when the disk was deleted")
+	}
+	if !r.window.contains(f.DeletedAt) {
+		return false, nil
+	}
+	return matched, err
+}
+
+// given is what the rule gives a disk with these facts: its own terms, changed by
+// the first override that is about the disk, within the bounds. why says what
+// changed them.
+func (s *Set) given(r *rule, f quarantine.Facts) (t terms, why string) {
+	t = r.terms
+	for i := range s.overrides {
+		if o := &s.overrides[i]; o.applies(f) {
+			t, why = o.change(t)
+			break
+		}
+	}
+	t, clamped := s.bounds.clamp(t)
+	return t, why + clamped
+}
+
 // decision is what the deciding rule gives, but never less than what a rule
 // that failed would have given: it may have been the one that applies.
-func decision(r *rule, failed []*rule) quarantine.Decision {
-	d := quarantine.Decision{Retain: r.retain, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold, Flatten: r.flatten}
+func (s *Set) decision(f quarantine.Facts, e *evaluation) quarantine.Decision {
+	r := e.decider
+	t, why := s.given(r, f)
+	d := quarantine.Decision{Retain: t.retain, Min: t.min, Mode: t.mode, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold, Flatten: r.flatten}
 	if r.match == "" {
 		d.Reason = fmt.Sprintf("no rule matched; default of %s", r.file)
 	} else {
 		d.Reason = fmt.Sprintf("rule %q of %s: %s", r.name, r.file, strings.Join(strings.Fields(r.match), " "))
 	}
-	for _, f := range failed {
-		d.Reason += fmt.Sprintf("; rule %q could not be evaluated", f.name)
-		if f.retain > d.Retain {
-			d.Retain = f.retain
+	d.Reason += why
+	for i := range e.trace {
+		if e.trace[i].Rule == r.name {
+			e.trace[i].Override = strings.TrimPrefix(why, "; ")
+		}
+	}
+	for _, failed := range e.failed {
+		d.Reason += fmt.Sprintf("; rule %q could not be evaluated", failed.name)
+		t, _ := s.given(failed, f)
+		if t.retain > d.Retain {
+			d.Retain = t.retain
 			d.Reason += ", so its longer retention applies"
 		}
-		d.Isolate = d.Isolate || f.isolate
-		if d.Hold == nil && f.hold != nil {
-			d.Hold = f.hold
+		if t.mode == quarantine.Compliance && d.Mode != t.mode {
+			d.Mode = t.mode
+			d.Reason += ", so its mode applies"
+		}
+		d.Min = max(d.Min, t.min)
+		d.Isolate = d.Isolate || failed.isolate
+		if d.Hold == nil && failed.hold != nil {
+			d.Hold = failed.hold
 			d.Reason += ", so its hold applies"
 		}
 	}

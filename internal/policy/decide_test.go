@@ -50,6 +50,13 @@ func TestShippedPoliciesDecide(t *testing.T) {
 		{"examples/regulated.yaml", vm(func(d *quarantine.Deletion) { d.Metadata = map[string]string{"retention-class": "archive"} }), "archive", 3 * 365 * day},
 		{"examples/regulated.yaml", vm(nil), "default", 30 * day},
 		{"examples/regulated.yaml", vm(func(d *quarantine.Deletion) { d.Project.Name = "clinical-12" }), "clinical", 180 * day},
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.Project.Name = "records-7" }), "records", 365 * day},
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.Tags = []string{"keep"} }), "asked-for", 90 * day},
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.StartedAt = time.Date(2027, 1, 6, 12, 0, 0, 0, time.UTC) }), "end-of-year", 60 * day},
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.StartedAt = time.Date(2026, 3, 3, 2, 0, 0, 0, time.UTC) }), "nights", 30 * day},
+		{"examples/compliance-and-overrides.yaml", vm(nil), "weekends", 30 * day}, // 2026-03-01 is a Sunday
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.Project.Name = "ci-atlas" }), "weekends", 2 * day},
+		{"examples/compliance-and-overrides.yaml", vm(func(d *quarantine.Deletion) { d.StartedAt = time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC) }), "default", 14 * day},
 	}
 	for _, c := range cases {
 		s, err := policy.Load(filepath.Join("../../policies", c.file))

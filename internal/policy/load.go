@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -27,43 +26,13 @@ const MaxRetain = 5 * 365 * 24 * time.Hour
 // DefaultRule is the name under which the default's decisions are recorded.
 const DefaultRule = "default"
 
-// file is the content of one policy file.
-type file struct {
-	Rules   []ruleSpec `yaml:"rules"`
-	Default *ruleSpec  `yaml:"default"`
-}
-
-type ruleSpec struct {
-	Name    string    `yaml:"name"`
-	Match   string    `yaml:"match"`
-	Retain  string    `yaml:"retain"`
-	Hold    *holdSpec `yaml:"hold"`
-	Isolate bool      `yaml:"isolate"`
-	Flatten string    `yaml:"flatten"`
-}
-
-type holdSpec struct {
-	CaseID string `yaml:"case_id"`
-	Reason string `yaml:"reason"`
-}
-
-// rule is a rule that loaded.
-type rule struct {
-	name    string
-	match   string
-	file    string // base name
-	hash    string // SHA-256 of the file, hex
-	program cel.Program
-	retain  time.Duration
-	hold    *quarantine.PolicyHold
-	isolate bool
-	flatten quarantine.FlattenRule // "": never
-}
-
-// Set is a policy that loaded: rules in order, and the default.
+// Set is a policy that loaded: rules in order, the default, and what changes what
+// they give.
 type Set struct {
-	rules []rule
-	def   rule
+	rules     []rule
+	def       rule
+	overrides []override
+	bounds    bounds
 	// digest identifies all files together.
 	digest string
 }
@@ -172,6 +141,24 @@ func (s *Set) add(env *cel.Env, base string, b []byte, names map[string]string) 
 	sum := sha256.Sum256(b)
 	hash := hex.EncodeToString(sum[:])
 	var mistakes []error
+	if f.Bounds != nil {
+		b, err := f.Bounds.parse(base)
+		switch {
+		case err != nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: bounds: %w", base, err))
+		case s.bounds.file != "":
+			mistakes = append(mistakes, fmt.Errorf("%s: bounds: %s has them already", base, s.bounds.file))
+		default:
+			s.bounds = b
+		}
+	}
+	for i, spec := range f.Overrides {
+		o, err := spec.parse(base)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: override %d: %w", base, i+1, err))
+		}
+		s.overrides = append(s.overrides, o)
+	}
 	for i, spec := range f.Rules {
 		where := fmt.Sprintf("%s: rule %d", base, i+1)
 		if spec.Name != "" {
@@ -186,7 +173,7 @@ func (s *Set) add(env *cel.Env, base string, b []byte, names map[string]string) 
 		case names[spec.Name] != "":
 			mistakes = append(mistakes, fmt.Errorf("%s: %s has a rule of that name already", where, names[spec.Name]))
 		case r.program == nil:
-			mistakes = append(mistakes, fmt.Errorf("%s: match is missing; what applies to everything is the default", where))
+			mistakes = append(mistakes, fmt.Errorf("%s: match is missing (or kinds, tags, metadata, unless, when); what applies to everything is the default", where))
 		default:
 			names[spec.Name] = base
 			s.rules = append(s.rules, r)
@@ -207,43 +194,4 @@ func (s *Set) add(env *cel.Env, base string, b []byte, names map[string]string) 
 		}
 	}
 	return errors.Join(mistakes...)
-}
-
-func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {
-	r := rule{name: spec.Name, match: strings.TrimSpace(spec.Match), file: base, hash: hash, isolate: spec.Isolate}
-	var err error
-	if r.retain, err = quarantine.ParseDuration(spec.Retain); err != nil {
-		return r, fmt.Errorf("retain: %w", err)
-	}
-	if r.retain <= 0 || r.retain > MaxRetain {
-		return r, fmt.Errorf("retain: %s is not between 1s and %s", spec.Retain, quarantine.FormatDuration(MaxRetain))
-	}
-	if spec.Hold != nil {
-		if spec.Hold.CaseID == "" || spec.Hold.Reason == "" {
-			return r, errors.New("hold: it needs a case_id and a reason")
-		}
-		r.hold = &quarantine.PolicyHold{CaseID: spec.Hold.CaseID, Reason: spec.Hold.Reason}
-	}
-	// Never is the same as nothing, and written as nothing.
-	switch f := quarantine.FlattenRule(spec.Flatten); {
-	case f == "" || f == quarantine.FlattenNever:
-	case slices.Contains(quarantine.FlattenRules(), f):
-		r.flatten = f
-	default:
-		return r, fmt.Errorf("flatten: %q is none of %v", spec.Flatten, quarantine.FlattenRules())
-	}
-	if r.match == "" {
-		return r, nil
-	}
-	ast, issues := env.Compile(r.match)
-	if err := issues.Err(); err != nil {
-		return r, fmt.Errorf("match: %w", err)
-	}
-	if ast.OutputType() != cel.BoolType {
-		return r, fmt.Errorf("match: it gives %s, not true or false", ast.OutputType())
-	}
-	if r.program, err = env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1000)); err != nil {
-		return r, fmt.Errorf("match: %w", err)
-	}
-	return r, nil
 }

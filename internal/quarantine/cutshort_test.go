@@ -74,3 +74,40 @@ func TestNotCutShort(t *testing.T) {
 		}
 	})
 }
+
+// A policy that would not have let a disk go early keeps it in the simulation for
+// as long as it would have.
+func TestSimulatedPolicyRefusesToCutShort(t *testing.T) {
+	w := newWorld(t)
+	w.policy.use(quarantine.Decision{Rule: "mild", Retain: 60 * day})
+	key := w.quarantined()
+	from := w.now()
+	if _, err := w.collector.ExpireEarly(w.ctx, "dave", key.DiskID(), "the owner asked"); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * grace)
+	w.collect()
+	w.removedOnce(key)
+	for name, c := range map[string]struct {
+		other quarantine.Decision
+		days  int
+	}{
+		"governance": {quarantine.Decision{Rule: "x", Retain: 30 * day}, 3},
+		"min":        {quarantine.Decision{Rule: "x", Retain: 30 * day, Min: 20 * day}, 20},
+		"compliance": {quarantine.Decision{Rule: "x", Retain: 30 * day, Mode: quarantine.Compliance}, 30},
+	} {
+		o := quarantine.SimulationOptions{From: from, To: from.Add(40 * day), Step: day}
+		kept := 0
+		for _, p := range w.simulate(always{c.other}, o).Points {
+			kept += int(p.Then.Disks)
+		}
+		if kept < c.days-1 || kept > c.days+1 {
+			t.Errorf("%s: kept on %d days, want %d", name, kept, c.days)
+		}
+	}
+}
+
+// always decides the same.
+type always struct{ quarantine.Decision }
+
+func (a always) Decide(quarantine.Facts) quarantine.Decision { return a.Decision }

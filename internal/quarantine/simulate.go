@@ -126,8 +126,8 @@ func NewSimulator(d Disks, c Clusters, clock Clock) *Simulator {
 
 // Simulate decides about every disk of the history anew, as at its capture, and
 // compares how long it is kept. What people did stays as it was: extensions,
-// holds, restores and early purges; a hold that a policy placed belongs to that
-// policy. An earlier, longer promise counts as an extension. The grace between
+// holds, restores and early purges, as far as the other policy lets one go early; a
+// hold that a policy placed belongs to that policy. An earlier, longer promise counts as an extension. The grace between
 // expire and purge, and when the collector ran, are in neither side.
 //
 // ErrBusy while another one runs, ErrInvalid for a period that is none.
@@ -215,8 +215,8 @@ func (r *rerun) add(d *Disk) {
 	if dec.Hold != nil {
 		until = forever
 	}
-	was, _ := lasts(d, d.RetainUntil, true)
-	then, missed := lasts(d, until, false)
+	was, _ := lasts(d, d.RetainUntil, nil)
+	then, missed := lasts(d, until, &dec)
 	r.sim.Disks++
 	r.sim.Holds += missed
 	r.plot(d, was, func(p *SimulationPoint) *Kept { return &p.Now })
@@ -249,15 +249,15 @@ func (r *rerun) plot(d *Disk, until time.Time, side func(*SimulationPoint) *Kept
 }
 
 // lasts is the end of the disk's time, if it is kept until then and longer for
-// its holds: those of people, and with policies those of policies. missed counts
-// the holds of people that came too late.
-func lasts(d *Disk, until time.Time, policies bool) (end time.Time, missed int64) {
+// its holds: those of people, and without another decision those of policies.
+// missed counts the holds of people that came too late.
+func lasts(d *Disk, until time.Time, other *Decision) (end time.Time, missed int64) {
 	holds := slices.Clone(d.Holds)
 	slices.SortStableFunc(holds, func(a, b Hold) int { return a.PlacedAt.Compare(b.PlacedAt) })
 	for _, h := range holds {
 		byPolicy := strings.HasPrefix(h.By, byPolicy)
 		switch {
-		case byPolicy && !policies:
+		case byPolicy && other != nil:
 		case !byPolicy && !h.PlacedAt.Before(until):
 			missed++
 		case h.Open():
@@ -266,8 +266,13 @@ func lasts(d *Disk, until time.Time, policies bool) (end time.Time, missed int64
 			until = later(until, h.Released)
 		}
 	}
-	if d.EarlyBy != "" && !d.PurgedAt.IsZero() && d.PurgedAt.Before(until) {
-		until = d.PurgedAt
+	if early := d.PurgedAt; d.EarlyBy != "" && !early.IsZero() && (other == nil || other.Mode != Compliance) {
+		if other != nil && other.Min > 0 {
+			early = later(early, promise(d, Decision{Retain: other.Min}))
+		}
+		if early.Before(until) {
+			until = early
+		}
 	}
 	if d.State == Restored && d.RestoredAt.Before(until) {
 		until = d.RestoredAt
