@@ -67,6 +67,9 @@ func decision(p *page, d quarantine.Decision) {
 		p.field("at least", quarantine.FormatDuration(d.Min))
 	}
 	p.field("because", d.Reason)
+	if d.KeepLast.N > 0 {
+		p.field("keeps the last", d.KeepLast.String())
+	}
 	if d.Hold != nil {
 		p.field("hold", d.Hold.CaseID+":", d.Hold.Reason)
 	}

@@ -207,6 +207,13 @@ func (w *where) filter(f quarantine.DiskFilter) {
 	if f.Address != "" {
 		w.hasTerm(termAddress, canonicalAddress(f.Address))
 	}
+	if g := f.Group; g != nil {
+		// Written so, because the indexes are over the explained disks only.
+		w.and(`explained = 1 AND cloud = ? AND project_id = ?`, g.Cloud, g.ProjectID)
+		if g.Resource != "" {
+			w.and("resource_name = ?", g.Resource)
+		}
+	}
 	w.flag("held", f.Held)
 	w.flag("isolate", f.Isolate)
 	w.flag("sealed", f.Sealed)

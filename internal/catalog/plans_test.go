@@ -88,6 +88,11 @@ func TestPlans(t *testing.T) {
 		"unmeasured":           {quarantine.DiskFilter{Unmeasured: true, States: quarantined}, "INDEX disks_unmeasured (state=?)", false},
 		"unexplained by state": {quarantine.DiskFilter{Unexplained: true, States: living[:3]}, "INDEX disks_unexplained_by_state (state=?)", true},
 
+		"last of a project": {quarantine.DiskFilter{Group: &quarantine.Group{Cloud: "c", ProjectID: "p"}, States: living[:3], DeletedFrom: now, Desc: true},
+			"INDEX disks_by_project_id (cloud=? AND project_id=? AND state=? AND deleted_at>?)", false},
+		"last of a name": {quarantine.DiskFilter{Group: &quarantine.Group{Cloud: "c", ProjectID: "p", Resource: "web"}, States: living[:3], DeletedFrom: now, Desc: true},
+			"INDEX disks_by_vm_name (cloud=? AND project_id=? AND resource_name=? AND state=? AND deleted_at>?)", false},
+
 		"project":           {quarantine.DiskFilter{Project: "p"}, term, true},
 		"user":              {quarantine.DiskFilter{User: "u"}, term, true},
 		"vm":                {quarantine.DiskFilter{VM: "v"}, term, true},

@@ -61,6 +61,9 @@ func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
 			d.Hold = other.Hold
 		}
 		d.Mode, d.Min = strictest(d.Mode, other.Mode), max(d.Min, other.Min)
+		if other.KeepLast.N > d.KeepLast.N {
+			d.KeepLast = other.KeepLast
+		}
 	}
 	if b.Retain <= d.Retain {
 		protect(&d, b)
@@ -175,7 +178,7 @@ func (s *Set) given(r *rule, f quarantine.Facts) (t terms, why string) {
 func (s *Set) decision(f quarantine.Facts, e *evaluation) quarantine.Decision {
 	r := e.decider
 	t, why := s.given(r, f)
-	d := quarantine.Decision{Retain: t.retain, Min: t.min, Mode: t.mode, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold, Flatten: r.flatten}
+	d := quarantine.Decision{Retain: t.retain, Min: t.min, Mode: t.mode, KeepLast: r.keepLast, Rule: r.name, PolicyHash: r.hash, Isolate: r.isolate, Hold: r.hold, Flatten: r.flatten}
 	if r.match == "" {
 		d.Reason = fmt.Sprintf("no rule matched; default of %s", r.file)
 	} else {
@@ -199,6 +202,9 @@ func (s *Set) decision(f quarantine.Facts, e *evaluation) quarantine.Decision {
 			d.Reason += ", so its mode applies"
 		}
 		d.Min = max(d.Min, t.min)
+		if failed.keepLast.N > d.KeepLast.N {
+			d.KeepLast = failed.keepLast
+		}
 		d.Isolate = d.Isolate || failed.isolate
 		if d.Hold == nil && failed.hold != nil {
 			d.Hold = failed.hold

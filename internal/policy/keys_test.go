@@ -147,16 +147,16 @@ default: {retain: 14d}
 	}
 }
 
-// A tenant's word takes away neither the mode nor the least time that the disk has
-// without it.
+// A tenant's word takes away neither the mode, nor the least time, nor the last of a
+// kind that the disk has without it.
 func TestWordKeepsMode(t *testing.T) {
 	s := load(t, `rules:
   - {name: asked, tags: [keep], retain: 30d}
-  - {name: law, match: 'project.id != ""', retain: 14d, min: 7d, mode: compliance}
+  - {name: law, match: 'project.id != ""', retain: 14d, min: 7d, mode: compliance, keep_last: {n: 2, by: vm}}
 default: {retain: 10d}
 `)
 	d := s.Decide(vm(func(d *quarantine.Deletion) { d.Tags = []string{"keep"} }))
-	if d.Rule != "asked" || d.Retain != 30*day || d.Mode != quarantine.Compliance || d.Min != 7*day {
+	if d.Rule != "asked" || d.Retain != 30*day || d.Mode != quarantine.Compliance || d.Min != 7*day || d.KeepLast.N != 2 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -164,10 +164,10 @@ default: {retain: 10d}
 // The mode and the least time of a rule that fails apply: it may have matched.
 func TestAFailingRuleKeepsItsMode(t *testing.T) {
 	s := load(t, `rules:
-  - {name: broken, match: 'addresses[7] == ""', retain: 12d, min: 7d, mode: compliance}
+  - {name: broken, match: 'addresses[7] == ""', retain: 12d, min: 7d, mode: compliance, keep_last: {n: 2, by: project}}
 default: {retain: 20d}
 `)
-	if d := s.Decide(vm(nil)); d.Rule != "default" || d.Retain != 20*day || d.Mode != quarantine.Compliance || d.Min != 7*day {
+	if d := s.Decide(vm(nil)); d.Rule != "default" || d.Retain != 20*day || d.Mode != quarantine.Compliance || d.Min != 7*day || d.KeepLast.N != 2 {
 		t.Errorf("%+v", d)
 	}
 }

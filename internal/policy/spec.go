@@ -35,12 +35,19 @@ type ruleSpec struct {
 	When     *whenSpec         `yaml:"when"`
 
 	// What it gives.
-	Retain  string    `yaml:"retain"`
-	Min     string    `yaml:"min"`
-	Mode    string    `yaml:"mode"`
-	Hold    *holdSpec `yaml:"hold"`
-	Isolate bool      `yaml:"isolate"`
-	Flatten string    `yaml:"flatten"`
+	Retain   string    `yaml:"retain"`
+	Min      string    `yaml:"min"`
+	Mode     string    `yaml:"mode"`
+	KeepLast *keepSpec `yaml:"keep_last"`
+	Hold     *holdSpec `yaml:"hold"`
+	Isolate  bool      `yaml:"isolate"`
+	Flatten  string    `yaml:"flatten"`
+}
+
+// keepSpec keeps the last of a kind beyond their time.
+type keepSpec struct {
+	N  int    `yaml:"n"`
+	By string `yaml:"by"`
 }
 
 type holdSpec struct {
@@ -58,9 +65,10 @@ type rule struct {
 	program cel.Program
 	window  *window // nil: always
 	terms
-	hold    *quarantine.PolicyHold
-	isolate bool
-	flatten quarantine.FlattenRule // "": never
+	keepLast quarantine.KeepLast
+	hold     *quarantine.PolicyHold
+	isolate  bool
+	flatten  quarantine.FlattenRule // "": never
 }
 
 // terms are for how long a disk is kept, and how firmly.
@@ -69,6 +77,10 @@ type terms struct {
 	min    time.Duration
 	mode   quarantine.RetentionMode // "": governance
 }
+
+// maxKeepLast bounds keep_last: each disk that is due and kept costs a look at so
+// many others, in every pass.
+const maxKeepLast = 100
 
 // kinds are those that a rule may name.
 var kinds = []quarantine.Kind{quarantine.KindDelete, quarantine.KindSoftDelete, quarantine.KindRebuild, quarantine.KindShelveOffload,
@@ -140,6 +152,12 @@ func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {
 	var err error
 	if r.terms, err = parseTerms(spec.Retain, spec.Min, spec.Mode); err != nil {
 		return r, err
+	}
+	if k := spec.KeepLast; k != nil {
+		if k.N < 1 || k.N > maxKeepLast || k.By != quarantine.KeepByVM && k.By != quarantine.KeepByProject {
+			return r, fmt.Errorf("keep_last: it needs an n of 1 to %d, and by: %s or %s", maxKeepLast, quarantine.KeepByVM, quarantine.KeepByProject)
+		}
+		r.keepLast = quarantine.KeepLast{N: k.N, By: k.By}
 	}
 	if spec.Hold != nil {
 		if spec.Hold.CaseID == "" || spec.Hold.Reason == "" {

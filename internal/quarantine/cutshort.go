@@ -64,6 +64,9 @@ func promised(d *Disk, detail map[string]string) map[string]string {
 	if d.Decision.Mode == Compliance {
 		out[detailMode] = string(Compliance)
 	}
+	if k := d.Decision.KeepLast; k.N > 0 {
+		out[detailKeepLast] = k.String()
+	}
 	if t := minUntil(d); !t.IsZero() {
 		out[detailMinUntil] = t.Format(time.RFC3339)
 	}

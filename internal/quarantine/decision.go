@@ -1,6 +1,9 @@
 package quarantine
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Decision is what a policy said about a disk. It is frozen in the record: a
 // later change of the policy does not shorten what was promised.
@@ -50,9 +53,19 @@ const (
 	Compliance RetentionMode = "compliance"
 )
 
-// KeepLast keeps the last N disks of a group, whatever their time; zero: none.
+// KeepLast keeps the last N disks of a group beyond their time; zero: none.
 type KeepLast struct {
 	N int `json:"n"`
-	// By is what makes the group: "vm" (project and name) or "project".
+	// By is what makes the group: KeepByVM or KeepByProject.
 	By string `json:"by"`
+}
+
+// String is the number and the group: "3 by vm".
+func (k KeepLast) String() string { return fmt.Sprintf("%d by %s", k.N, k.By) }
+
+// parseKeepLast reads what String wrote.
+func parseKeepLast(text string) (KeepLast, error) {
+	var k KeepLast
+	_, err := fmt.Sscanf(text, "%d by %s", &k.N, &k.By)
+	return k, err
 }

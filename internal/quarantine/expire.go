@@ -49,9 +49,15 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 
 func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportItem {
 	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
-	_, err := c.inTrash(ctx, &d)
+	err := c.ledger.lastOfKind(ctx, &d)
+	if err == nil {
+		_, err = c.inTrash(ctx, &d)
+	}
 	if err == nil && !rep.DryRun {
 		_, err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
+	}
+	if errors.Is(err, errLastOfKind) {
+		item.Act = "" // as it should be: passed over, and not in the report
 	}
 	if err != nil {
 		item.Error = err.Error()
@@ -73,6 +79,9 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) (Disk,
 	now := c.ledger.clock().UTC()
 	if d.State != Quarantined || !due(&d, now) {
 		return d, refusedf("disk %s is %s and not due", id, d.State)
+	}
+	if err := c.ledger.lastOfKind(ctx, &d); err != nil {
+		return d, err
 	}
 	return c.markExpiring(ctx, d, actor, reason, "")
 }

@@ -20,6 +20,8 @@ type history struct {
 	// compliance that none was to be at all.
 	minUntil   time.Time
 	compliance bool
+	// keepLast is the latest word about the last of its kind.
+	keepLast KeepLast
 	// holds are all legal holds, released ones too.
 	holds []Hold
 	// expiring: the last that happened to it is that it was marked; earlyBy is
@@ -61,6 +63,11 @@ func replay(entries []Entry) history {
 		if until, err := time.Parse(time.RFC3339, e.Detail[detailMinUntil]); err == nil && until.After(h.minUntil) {
 			h.minUntil = until
 		}
+		if text := e.Detail[detailKeepLast]; text != "" {
+			if k, err := parseKeepLast(text); err == nil {
+				h.keepLast = k
+			}
+		}
 		h.compliance = h.compliance || e.Detail[detailMode] == string(Compliance)
 		switch e.Act {
 		case "adopt":
@@ -87,7 +94,7 @@ func replay(entries []Entry) history {
 			if e.Act == "expire" {
 				h.earlyBy = e.Detail[detailEarlyBy]
 			}
-		case "extend", "restore", "restore-undone", "restored-outside":
+		case "extend", "kept", "restore", "restore-undone", "restored-outside":
 			h.expiring = false
 		}
 	}
@@ -99,6 +106,7 @@ const (
 	detailRetainUntil = "retain_until"
 	detailMinUntil    = "min_until"
 	detailMode        = "mode"
+	detailKeepLast    = "keep_last"
 	detailDeletion    = "deletion"
 	detailEarlyBy     = "early_by"
 	detailName        = "name"
@@ -113,6 +121,7 @@ func (h history) keep(d *Disk) {
 	if h.compliance {
 		d.Decision.Mode = Compliance
 	}
+	d.Decision = d.Decision.atLeast(Decision{KeepLast: h.keepLast})
 	if h.minUntil.After(minUntil(d)) {
 		d.Decision.Min = h.minUntil.Sub(promise(d, Decision{}))
 	}

@@ -244,6 +244,7 @@ type DiskFilter struct {
 	VM             string // id or name of the VM; also matches the server of a volume
 	Address        string // IP or MAC
 	CaseID         string // of an open hold
+	Group          *Group // of the last of a kind
 	Held           *bool
 	Unexplained    bool
 	Isolate        *bool

@@ -127,6 +127,9 @@ func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) 
 	}
 	defer unlock()
 	d, err := c.purgeable(ctx, seen) // a, b
+	if errors.Is(err, errLastOfKind) {
+		return c.reprieve(ctx, d, actor, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -162,6 +165,10 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 		return d, refusedf("the record on disk %s is old; the next reconcile run renews it", d.ID)
 	case l.inUse(d.ID):
 		return d, fmt.Errorf("disk %s is being read: %w", d.ID, ErrBusy)
+	}
+	// Asked again: newer ones may have gone since it was marked.
+	if err := l.lastOfKind(ctx, &d); err != nil {
+		return d, err
 	}
 	e, err := c.inTrash(ctx, &d)
 	switch {

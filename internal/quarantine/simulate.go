@@ -74,7 +74,7 @@ type SimulatedChange struct {
 	Rule         string    `json:"rule"`      // that decided
 	ThenRule     string    `json:"then_rule"` // that would
 	Until        time.Time `json:"until,omitzero"`
-	ThenUntil    time.Time `json:"then_until,omitzero"` // zero: by a hold, for ever
+	ThenUntil    time.Time `json:"then_until,omitzero"` // zero: no end is known (a hold, the last of a kind)
 }
 
 // SimulatedMove sums up the disks that one rule decided about, and another one
@@ -127,13 +127,14 @@ func NewSimulator(d Disks, c Clusters, clock Clock) *Simulator {
 // Simulate decides about every disk of the history anew, as at its capture, and
 // compares how long it is kept. What people did stays as it was: extensions,
 // holds, restores and early purges, as far as the other policy lets one go early; a
-// hold that a policy placed belongs to that policy. An earlier, longer promise counts as an extension. The grace between
+// hold that a policy placed belongs to that policy. The last of a kind are kept until so many newer ones of it died, whether or
+// not these stay. An earlier, longer promise counts as an extension. The grace between
 // expire and purge, and when the collector ran, are in neither side.
 //
 // ErrBusy while another one runs, ErrInvalid for a period that is none.
 func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOptions) (Simulation, error) {
 	now := s.clock().UTC()
-	r := rerun{other: other, o: o, now: now, pools: map[PoolRef]Pool{}, moves: map[[2]string]*SimulatedMove{},
+	r := rerun{disks: s.disks, other: other, o: o, now: now, pools: map[PoolRef]Pool{}, moves: map[[2]string]*SimulatedMove{},
 		sim: Simulation{From: o.From.UTC(), To: o.To.UTC(), At: now, Points: []SimulationPoint{}, Moves: []SimulatedMove{}, Changes: []SimulatedChange{}}}
 	switch {
 	case !o.From.Before(o.To):
@@ -161,7 +162,7 @@ func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOpt
 
 // each calls f for the disks that the filter selects, by their death, a page at
 // a time: the catalog is not held meanwhile.
-func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(*Disk)) error {
+func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(context.Context, *Disk) error) error {
 	f.Limit = 1000
 	for {
 		page, err := s.disks.FindDisks(ctx, f)
@@ -169,7 +170,9 @@ func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(*Disk)) erro
 			return fmt.Errorf("read the history: %w", err)
 		}
 		for i := range page {
-			do(&page[i])
+			if err := do(ctx, &page[i]); err != nil {
+				return err
+			}
 		}
 		if len(page) < f.Limit {
 			return nil
@@ -187,6 +190,7 @@ func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(*Disk)) erro
 
 // rerun is the work of one simulation.
 type rerun struct {
+	disks Disks
 	other Decider
 	o     SimulationOptions
 	now   time.Time
@@ -199,9 +203,9 @@ type rerun struct {
 var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // add replays one disk.
-func (r *rerun) add(d *Disk) {
+func (r *rerun) add(ctx context.Context, d *Disk) error {
 	if d.State == Lost || r.o.InQuarantine && !d.State.InQuarantine() {
-		return // a lost one was never kept
+		return nil // a lost one was never kept
 	}
 	pool, ok := r.pools[d.Key.PoolRef()]
 	if !ok {
@@ -215,7 +219,15 @@ func (r *rerun) add(d *Disk) {
 	if dec.Hold != nil {
 		until = forever
 	}
-	was, _ := lasts(d, d.RetainUntil, nil)
+	gone, err := displaced(ctx, r.disks, d, d.Decision.KeepLast)
+	if err != nil {
+		return err
+	}
+	was, _ := lasts(d, later(d.RetainUntil, gone), nil)
+	if gone, err = displaced(ctx, r.disks, d, dec.KeepLast); err != nil {
+		return err
+	}
+	until = later(until, gone)
 	then, missed := lasts(d, until, &dec)
 	r.sim.Disks++
 	r.sim.Holds += missed
@@ -228,6 +240,7 @@ func (r *rerun) add(d *Disk) {
 		r.sim.Still.add(d, 1)
 	}
 	r.compare(d, dec, was, then)
+	return nil
 }
 
 // plot notes the disk at the first point of its time, and takes it off at the

@@ -35,6 +35,8 @@ func selects(f quarantine.DiskFilter, d quarantine.Disk) bool {
 		(len(f.OriginalNames) == 0 || slices.Contains(f.OriginalNames, d.OriginalName)) &&
 		isPrefix && (f.Cloud == "" || del.Cloud == f.Cloud) &&
 		isP(f.Project, del.Project) && isP(f.User, del.User, del.Deleter) && isVM && hasAddress && hasCase &&
+		(f.Group == nil || d.Deletion != nil && f.Group.Cloud == del.Cloud && f.Group.ProjectID == del.Project.ID &&
+			(f.Group.Resource == "" || f.Group.Resource == del.ResourceName)) &&
 		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.Decision.Isolate) &&
 		(!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
 		(f.DeletedFrom.IsZero() || !d.DeletedAt.Before(f.DeletedFrom)) && (f.DeletedTo.IsZero() || d.DeletedAt.Before(f.DeletedTo)) &&
@@ -131,6 +133,9 @@ func anyFilter(t *rapid.T) quarantine.DiskFilter {
 		func() { f.Address = word(t, "address", "192.0.2.1", "2001:db8::1", "fa:16:3e:00:00:01", "192.0.2.2") },
 		func() { f.CaseID = word(t, "case", "c1", "c3") },
 		func() { f.Held = flag() },
+		func() {
+			f.Group = &quarantine.Group{Cloud: word(t, "group cloud", "east", "west"), ProjectID: word(t, "group project", "", "1", "2"), Resource: word(t, "group name", "", "web")}
+		},
 		func() { f.Unexplained = true },
 		func() { f.Isolate = flag() },
 		func() { f.RecordStale = true },
