@@ -106,7 +106,7 @@ func (a *app) guards(ctx context.Context) ([]quarantine.GuardStatus, error) {
 func poolsOf(all []quarantine.GuardStatus, cloud string) (theirs, ours []string, err error) {
 	clouds, clusters := map[string]bool{}, map[string]bool{}
 	for _, st := range all {
-		if st.Pool.Guarded && (cloud == "" || cloud == st.Pool.Cloud) {
+		if st.Pool.Guarded && !st.Pool.Evidence && (cloud == "" || cloud == st.Pool.Cloud) {
 			theirs = append(theirs, st.Pool.PoolRef.String())
 			clouds[st.Pool.Cloud], clusters[st.Pool.FSID] = true, true
 		}

@@ -16,7 +16,7 @@ const completionWait = 2 * time.Second
 
 var (
 	sources  = []string{quarantine.CloudOpenStack, quarantine.CloudOpenNebula, quarantine.CloudGeneric}
-	jobs     = []string{quarantine.JobCollect, quarantine.JobReconcile, quarantine.JobClouds, quarantine.JobGuard, quarantine.JobFlatten}
+	jobs     = []string{quarantine.JobCollect, quarantine.JobReconcile, quarantine.JobClouds, quarantine.JobGuard, quarantine.JobFlatten, quarantine.JobIsolate}
 	sortKeys = []string{"deleted_at", "quarantined_at", "retain_until", "size_bytes", "original_name", "resource_name", "project", "user", "state"}
 )
 

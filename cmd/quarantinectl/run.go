@@ -16,7 +16,7 @@ import (
 func runCommand(a *app) *cobra.Command {
 	var r wire.JobRequest
 	cmd := &cobra.Command{
-		Use:   "run collect|reconcile|clouds|guard|flatten",
+		Use:   "run collect|reconcile|clouds|guard|flatten|isolate",
 		Short: "Run a job of the daemon now",
 		Long: `Run a job of the daemon now, and show what it did; with --dry-run, what it would
 do.
@@ -28,6 +28,8 @@ do.
   guard      checks the guard of every pool with a canary
   flatten    makes disks independent of the images they were cloned from, where
              the policy says so (quarantinectl parents)
+  isolate    copies disks to the evidence pool, where a policy or a person wants
+             it, and goes on with copies that were cut short
 
 Nothing to do, or acts that failed, are exit status 5. A job that stopped before
 its end failed (1), and says why.

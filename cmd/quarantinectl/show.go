@@ -156,6 +156,14 @@ func showImage(p *page, d wire.Disk) {
 	if d.Parent != nil {
 		p.field("cloned from", standsOn(*d.Parent))
 	}
+	if c := d.CopyOf; c != nil {
+		p.field("isolated from", c.Disk, "("+c.Key.String()+"),", exact(c.CopiedAt))
+		p.field("sha256", c.SHA256)
+	}
+	for _, c := range d.Copies {
+		p.field("isolated copy", c.Disk, "("+c.Key.String()+"),", exact(c.CopiedAt))
+		p.field("sha256", c.SHA256)
+	}
 	p.line("")
 	p.line("dates")
 	p.field("deleted", exact(d.DeletedAt))

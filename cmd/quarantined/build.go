@@ -52,6 +52,7 @@ type services struct {
 	reconciler *quarantine.Reconciler
 	guard      *quarantine.GuardKeeper
 	flattener  *quarantine.Flattener
+	isolator   *quarantine.Isolator
 	intake     *quarantine.Intake
 	inquirer   *quarantine.Inquirer
 	collector  *quarantine.Collector
@@ -132,6 +133,9 @@ func (cc *clusterConfig) pools() []quarantine.Pool {
 			Cloud:   p.Cloud, Guarded: p.Guard == nil || *p.Guard, Protect: cc.Protect.Duration,
 		})
 	}
+	if e := cc.Evidence; e != nil {
+		out = append(out, quarantine.Pool{PoolRef: quarantine.PoolRef{Pool: e.Pool, Namespace: e.Namespace}, Guarded: true, Evidence: true, Protect: cc.Protect.Duration})
+	}
 	return out
 }
 
@@ -171,6 +175,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.flattener = quarantine.NewFlattener(ledger, d.registry, d.registry, d.catalog, d.policies, d.registry, s.collector, quarantine.FlattenConfig{
 		MaxDisks: d.cfg.Flatten.MaxDisks, BytesPerSecond: d.cfg.Flatten.BytesPerSecond, StopChecks: safety.StopChecks,
 	})
+	s.isolator = quarantine.NewIsolator(s.adopter, s.holds, d.registry, d.registry, d.registry, quarantine.IsolateConfig{
+		MaxDisks: d.cfg.Isolate.MaxDisks, BytesPerSecond: d.cfg.Isolate.BytesPerSecond, StopChecks: safety.StopChecks,
+	})
 	s.clouder = quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 		Restorer: s.restorer, Clouds: d.writers(), Deletions: d.catalog, Snapshots: d.registry, Reader: d.registry,
 		Discarder: s.collector, Marks: d.catalog,
@@ -182,13 +189,14 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 			quarantine.JobReconcile: d.trusting(s.reconciler.Run),
 			quarantine.JobGuard:     d.trusting(s.guard.Run),
 			quarantine.JobFlatten:   d.trusting(s.flattener.Run),
+			quarantine.JobIsolate:   d.trusting(s.isolator.Run),
 		},
 		marks: d.catalog, clock: d.clock, log: d.log.With("component", "cron"), finished: obs.JobFinished,
 		prepare: d.reloadPolicies, busy: map[string]bool{},
 	}
 	schedules := map[string]string{
 		quarantine.JobCollect: d.cfg.Collect.Schedule, quarantine.JobReconcile: d.cfg.Reconcile.Schedule, quarantine.JobGuard: d.cfg.Guard.Schedule,
-		quarantine.JobFlatten: d.cfg.Flatten.Schedule,
+		quarantine.JobFlatten: d.cfg.Flatten.Schedule, quarantine.JobIsolate: d.cfg.Isolate.Schedule,
 	}
 	if len(d.apis) > 0 {
 		d.jobs.run[quarantine.JobClouds] = d.trusting(s.inquirer.RunJob)

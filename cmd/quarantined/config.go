@@ -43,6 +43,7 @@ type config struct {
 	Reconcile reconcileConfig `yaml:"reconcile"`
 	Guard     guardConfig     `yaml:"guard"`
 	Flatten   flattenConfig   `yaml:"flatten"`
+	Isolate   isolateConfig   `yaml:"isolate"`
 	Inquire   inquireConfig   `yaml:"inquire"`
 	// Jitter delays each cron run by a random part of it, default 30s.
 	Jitter duration  `yaml:"jitter"`
@@ -80,6 +81,8 @@ type clusterConfig struct {
 	// Protect is the protection time of trash entries, default 10y.
 	Protect duration     `yaml:"protect"`
 	Pools   []poolConfig `yaml:"pools"`
+	// Evidence is where isolated copies are kept; without it nothing is isolated.
+	Evidence *evidenceConfig `yaml:"evidence"`
 	// Audit is a key that may run `ceph auth ls`, for the check that no cloud
 	// key could switch a guard off. Such a key can read every key of the
 	// cluster: leave it out and run the check elsewhere (doctor --ceph-auth)
@@ -252,6 +255,7 @@ func (c *config) defaults() {
 	or(&c.Guard.Schedule, "*/5 * * * *")
 	or(&c.Guard.Watch, duration{2 * time.Second})
 	c.Flatten.defaults()
+	c.Isolate.defaults()
 	or(&c.Inquire.Schedule, "*/10 * * * *")
 	or(&c.Inquire.Every, duration{2 * time.Second})
 	or(&c.Inquire.Settle, duration{20 * time.Second})
@@ -326,6 +330,9 @@ func (c *config) validate() error {
 		if cl.Protect.Duration < 2*policy.MaxRetain {
 			bad("cluster %s: protect: it is less than %s, twice the longest retention", cl.Name, quarantine.FormatDuration(2*policy.MaxRetain))
 		}
+		if err := cl.checkEvidence(); err != nil {
+			errs = append(errs, err)
+		}
 		pools := map[string]bool{}
 		for _, p := range cl.Pools {
 			ref := p.Name + "/" + p.Namespace
@@ -358,12 +365,12 @@ func (c *config) validate() error {
 	if w := c.Guard.Watch.Duration; w < 100*time.Millisecond || w > time.Minute {
 		bad("guard.watch: %s is not between 100ms and 1m", w)
 	}
-	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "flatten": c.Flatten.Schedule, "inquire": c.Inquire.Schedule} {
+	for name, line := range map[string]string{"collect": c.Collect.Schedule, "reconcile": c.Reconcile.Schedule, "guard": c.Guard.Schedule, "flatten": c.Flatten.Schedule, "isolate": c.Isolate.Schedule, "inquire": c.Inquire.Schedule} {
 		if _, err := cron.ParseStandard(line); err != nil {
 			bad("%s.schedule: %w", name, err)
 		}
 	}
-	if err := c.Flatten.check(); err != nil {
+	if err := errors.Join(c.Flatten.check(), c.Isolate.check()); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Inquire.check(); err != nil {

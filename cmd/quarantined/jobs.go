@@ -112,7 +112,7 @@ func (j *jobs) lastRun(ctx context.Context, name string) (quarantine.LastRun, er
 
 // jobNames lists the jobs in the order in which people are shown them.
 func jobNames() []string {
-	return []string{quarantine.JobGuard, quarantine.JobReconcile, quarantine.JobClouds, quarantine.JobCollect, quarantine.JobFlatten}
+	return []string{quarantine.JobGuard, quarantine.JobReconcile, quarantine.JobClouds, quarantine.JobCollect, quarantine.JobFlatten, quarantine.JobIsolate}
 }
 
 // LastRuns returns the last run of each job; its times are zero if there was

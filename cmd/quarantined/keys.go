@@ -58,7 +58,29 @@ func auditKeys(ctx context.Context, cc clusterConfig) (_ []quarantine.Finding, e
 			pools = append(pools, p.PoolRef.String())
 		}
 	}
-	return judgeKeys(dump, pools, cc.User)
+	found, err := judgeKeys(dump, pools, cc.User)
+	if err != nil || cc.Evidence == nil {
+		return found, err
+	}
+	out, err := judgeEvidence(dump, quarantine.PoolRef{Pool: cc.Evidence.Pool, Namespace: cc.Evidence.Namespace}.String(), cc.User)
+	return append(found, out...), err
+}
+
+// judgeEvidence returns a finding for every key that could reach the isolated
+// copies, which are there because of those keys.
+func judgeEvidence(dump []byte, pool, own string) ([]quarantine.Finding, error) {
+	keys, err := cephcaps.Parse(bytes.NewReader(dump))
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's keys: %w", err)
+	}
+	var out []quarantine.Finding
+	for _, v := range cephcaps.Touching(keys, pool, "client."+own) {
+		out = append(out, fault("key "+strings.Join(v.Entities, ", "), v.Problem, "ceph auth caps: give it no cap on that pool"))
+	}
+	if len(out) == 0 {
+		out = append(out, ok("evidence pool "+pool, "no cloud's key has caps on it"))
+	}
+	return out, nil
 }
 
 // judgeKeys returns a finding for every client's key, but the service's own,

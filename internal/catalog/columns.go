@@ -39,7 +39,7 @@ func columnsOf(d *quarantine.Disk, record []byte) []column {
 		{"used_bytes", d.UsedBytes},
 		{"held", bit(d.Held())},
 		{"explained", bit(d.Deletion != nil)},
-		{"isolate", bit(d.Decision.Isolate)},
+		{"isolate", bit(d.WantsCopy())},
 		{"sealed", bit(d.Sealed)},
 		{"record_stale", bit(d.RecordStale)},
 		{"record", string(record)},

@@ -19,14 +19,35 @@ type extent struct{ offset, length uint64 }
 // ReadSealed reads the seal's allocated extents. Similar to: rbd export
 // --image-id ID --snap quarantine.
 func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver func(offset int64, data []byte) error) error {
+	return r.readExtents(ctx, key, seals, 0, handOver)
+}
+
+// ReadSealedFrom is ReadSealed without what ends at or before the offset.
+func (r *Registry) ReadSealedFrom(ctx context.Context, key quarantine.Key, from int64, handOver func(offset int64, data []byte) error) error {
+	return r.readExtents(ctx, key, seals, from, handOver)
+}
+
+// ReadHead reads what the image holds now. Similar to: rbd export, by id.
+func (r *Registry) ReadHead(ctx context.Context, key quarantine.Key, handOver func(offset int64, data []byte) error) error {
+	return r.readExtents(ctx, key, []string{rbd.NoSnapshot}, 0, handOver)
+}
+
+// seals are the names under which a seal is looked for, in order.
+var seals = []string{quarantine.SealSnapshot, quarantine.FlatSeal}
+
+// readExtents reads the allocated extents of the first of the snapshots that is
+// there. Chunks that end at or before from are passed over.
+func (r *Registry) readExtents(ctx context.Context, key quarantine.Key, snaps []string, from int64, handOver func(offset int64, data []byte) error) error {
 	c, ioctx, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
-	o, err := c.open(ctx, key, "open the seal of", func() (img *rbd.Image, none quarantine.ImageInfo, err error) {
-		img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.SealSnapshot)
-		if gone(err) {
-			img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, quarantine.FlatSeal)
+	o, err := c.open(ctx, key, "open for reading", func() (img *rbd.Image, none quarantine.ImageInfo, err error) {
+		for _, snap := range snaps {
+			img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, snap)
+			if !gone(err) {
+				break
+			}
 		}
 		return img, none, err
 	})
@@ -43,6 +64,9 @@ func (r *Registry) ReadSealed(ctx context.Context, key quarantine.Key, handOver 
 		return err
 	}
 	for _, e := range extents {
+		if skip := min(e.length, uint64(max(from-int64(e.offset), 0))); skip > 0 {
+			e.offset, e.length = e.offset+skip, e.length-skip
+		}
 		for e.length > 0 {
 			// A fresh buffer for each read: one that its caller left may still
 			// be written to.

@@ -40,7 +40,9 @@ func CanSwitchOff(c Caps, pool string) (bool, string) {
 // grant is one clause of an OSD cap.
 type grant struct {
 	// write: it may change an object, by itself or through an object class.
-	write     bool
+	write bool
+	// read: it may read an object as it is, not only by an object class.
+	read      bool
 	pool      string // "" is any
 	namespace *string
 	prefix    string
@@ -83,8 +85,9 @@ func parseGrant(text string) (grant, error) {
 		}
 		switch name {
 		case "rbd":
-			g.write = true
+			g.read, g.write = true, true
 		case "rbd-read-only":
+			g.read = true
 		default:
 			return g, fmt.Errorf("unknown profile %q", name)
 		}
@@ -132,6 +135,7 @@ func (g *grant) rest(w []string) error {
 				return fmt.Errorf("unknown word %q", word)
 			}
 			g.write = g.write || word != "r"
+			g.read = g.read || strings.Contains(word, "r") || word == "*" || word == "all"
 			w = w[1:]
 		}
 		if err != nil {

@@ -267,7 +267,7 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 	if err != nil {
 		return d, err
 	}
-	if !d.DeletedAt.IsZero() {
+	if !d.DeletedAt.IsZero() && d.CopyOf == nil {
 		l.obs.Captured(now.Sub(d.DeletedAt))
 	}
 	if err := a.resolveLost(ctx, d); err != nil {

@@ -42,6 +42,7 @@ func (dec Decision) atLeast(old Decision) Decision {
 		dec.Reason += "; an earlier decision put it under compliance, where it stays"
 	}
 	dec.Min = max(dec.Min, old.Min)
+	dec.Isolate = dec.Isolate || old.Isolate
 	switch {
 	case old.KeepLast.N == 0:
 	case dec.KeepLast.N == 0 || dec.KeepLast.By != old.KeepLast.By:
@@ -66,6 +67,9 @@ func promised(d *Disk, detail map[string]string) map[string]string {
 	}
 	if k := d.Decision.KeepLast; k.N > 0 {
 		out[detailKeepLast] = k.String()
+	}
+	if d.Decision.Isolate {
+		out[detailIsolate] = "yes"
 	}
 	if t := minUntil(d); !t.IsZero() {
 		out[detailMinUntil] = t.Format(time.RFC3339)

@@ -67,6 +67,8 @@ const (
 	// waited: nothing could be lost.
 	CaptureDriver Capture = "driver"
 	CaptureNone   Capture = "none" // a lost disk
+	// CaptureCopy: an isolated copy, made by this service.
+	CaptureCopy Capture = "copy"
 )
 
 // Hold is a legal hold: while one is open the disk never expires.
@@ -131,6 +133,14 @@ type Disk struct {
 	// Intent is what is being done in the states restoring and purging, so
 	// that a restart can finish or undo it.
 	Intent string `json:"intent,omitempty"`
+
+	// CopyOf, of a copy in the evidence pool, names its original; Copies, of an
+	// original, its copies. The hash is of the sealed bytes of both.
+	CopyOf *CopyRef  `json:"copy_of,omitempty"`
+	Copies []CopyRef `json:"copies,omitempty"`
+	// IsolateBy is who asked for a copy in the evidence pool; empty if nobody
+	// did. A policy asks by Decision.Isolate.
+	IsolateBy string `json:"isolate_by,omitempty"`
 
 	// AliveSince is when the image's present life began, where it was given
 	// back once and deleted again; zero in its first life. What was reported

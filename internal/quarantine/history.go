@@ -28,6 +28,10 @@ type history struct {
 	// who asked for that before its time.
 	expiring bool
 	earlyBy  string
+	// isolateBy is who asked for a copy in the evidence pool, and isolate that a
+	// policy did.
+	isolateBy string
+	isolate   bool
 	// deletion is the id of the Deletion it was joined with last.
 	deletion string
 	// lives are those that ended in quarantine, in order. A disk that was given
@@ -69,7 +73,10 @@ func replay(entries []Entry) history {
 			}
 		}
 		h.compliance = h.compliance || e.Detail[detailMode] == string(Compliance)
+		h.isolate = h.isolate || e.Detail[detailIsolate] != ""
 		switch e.Act {
+		case actIsolateAsked:
+			h.isolateBy = e.Actor
 		case "adopt":
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
 			h.lives = append(h.lives, life{e.Detail[detailName], h.deletion})
@@ -110,6 +117,7 @@ const (
 	detailDeletion    = "deletion"
 	detailEarlyBy     = "early_by"
 	detailName        = "name"
+	detailIsolate     = "isolate"
 )
 
 // keep lets the disk have what it was promised: the later date, its compliance
@@ -124,6 +132,10 @@ func (h history) keep(d *Disk) {
 	d.Decision = d.Decision.atLeast(Decision{KeepLast: h.keepLast})
 	if h.minUntil.After(minUntil(d)) {
 		d.Decision.Min = h.minUntil.Sub(promise(d, Decision{}))
+	}
+	d.Decision.Isolate = d.Decision.Isolate || h.isolate
+	if d.IsolateBy == "" {
+		d.IsolateBy = h.isolateBy
 	}
 	holds := slices.Clone(d.Holds)
 	for _, hold := range h.holds {

@@ -35,7 +35,7 @@ func (h *Holds) Hold(ctx context.Context, actor, id, caseID, reason string) (Dis
 		return Disk{}, err
 	}
 	e := Entry{Act: "hold", Actor: actor, Reason: reason, Detail: map[string]string{"case": caseID}}
-	return h.change(ctx, id, e, func(d *Disk, now time.Time) error {
+	return h.withCopies(ctx, id, e, func(d *Disk, now time.Time) error {
 		if openHold(d.Holds, caseID) >= 0 {
 			return errUnchanged
 		}
@@ -75,7 +75,7 @@ func (h *Holds) Extend(ctx context.Context, actor, id string, until time.Time, r
 	}
 	until = until.UTC().Truncate(time.Second)
 	e := Entry{Act: "extend", Actor: actor, Reason: reason, Detail: map[string]string{"retain_until": until.Format(time.RFC3339)}}
-	return h.change(ctx, id, e, func(d *Disk, now time.Time) error {
+	return h.withCopies(ctx, id, e, func(d *Disk, now time.Time) error {
 		switch {
 		case !until.After(now):
 			return invalidf("the new date %s has passed", until.Format(time.RFC3339))
@@ -87,6 +87,30 @@ func (h *Holds) Extend(ctx context.Context, actor, id string, until time.Time, r
 		d.RetainUntil = until
 		return nil
 	})
+}
+
+// withCopies is change of a disk and then of its copies in the evidence pool:
+// what keeps a disk keeps them, too. Not the other way round, and not for a
+// release: a copy that is kept for too long does no harm. An error about a copy
+// means that the disk was changed, and can be tried again.
+func (h *Holds) withCopies(ctx context.Context, id string, e Entry, edit func(d *Disk, now time.Time) error) (Disk, error) {
+	d, err := h.change(ctx, id, e, edit)
+	if err != nil {
+		return d, err
+	}
+	for _, ref := range d.Copies {
+		c, err := h.ledger.disks.Disk(ctx, ref.Disk)
+		if errors.Is(err, ErrNotFound) || err == nil && (!c.State.InQuarantine() || e.Act == "extend" && !c.RetainUntil.Before(d.RetainUntil)) {
+			continue
+		}
+		if err == nil {
+			_, err = h.change(ctx, ref.Disk, e, edit)
+		}
+		if err != nil {
+			return d, fmt.Errorf("disk %s is changed, its copy is not: %w", id, err)
+		}
+	}
+	return d, nil
 }
 
 // errUnchanged ends a change that has nothing to do.

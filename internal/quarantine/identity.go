@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -58,7 +59,25 @@ func (j *identity) group(ctx context.Context, name string, extra *Disk) (map[str
 		}
 		disks = append(kept, *extra)
 	}
-	return Join(disks, deletions, j.cloudOf), disks, nil
+	return joinWithCopies(disks, deletions, j.cloudOf), disks, nil
+}
+
+// joinWithCopies is Join, in which the copies of a disk (isolate) have no death
+// of their own: they have the Deletion of their original, and the one that they
+// had while the catalog does not know it.
+func joinWithCopies(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) string) map[string]*Deletion {
+	originals := slices.DeleteFunc(slices.Clone(disks), func(d Disk) bool { return d.CopyOf != nil })
+	result := Join(originals, deletions, cloudOf)
+	for _, d := range disks {
+		if d.CopyOf == nil {
+			continue
+		}
+		result[d.ID] = result[d.CopyOf.Disk]
+		if !slices.ContainsFunc(originals, func(o Disk) bool { return o.ID == d.CopyOf.Disk }) {
+			result[d.ID] = d.Deletion
+		}
+	}
+	return result
 }
 
 // decide asks the policy about the disk as it is known now, and sets what

@@ -9,6 +9,7 @@ const (
 	JobGuard     = "guard"
 	JobClouds    = "clouds"
 	JobFlatten   = "flatten"
+	JobIsolate   = "isolate"
 )
 
 // Report is what a run of a job did, or with DryRun would do.

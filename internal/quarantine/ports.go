@@ -169,6 +169,9 @@ type Pool struct {
 	// Guarded pools have rbd_move_to_trash_on_remove set and verified. In
 	// others the service seizes at the first sign of a deletion.
 	Guarded bool `json:"guarded"`
+	// Evidence: the pool holds the isolated copies of its cluster, and belongs to
+	// no cloud.
+	Evidence bool `json:"evidence,omitempty"`
 	// Protect is the protection time of a trash entry, far beyond any
 	// retention.
 	Protect time.Duration `json:"protect"`
@@ -247,9 +250,9 @@ type DiskFilter struct {
 	Group          *Group // of the last of a kind
 	Held           *bool
 	Unexplained    bool
-	Isolate        *bool
-	RecordStale    bool // only disks whose record on the image is old
-	Unmeasured     bool // only disks whose UsedBytes is -1
+	Isolate        *bool // a copy in the evidence pool is wanted (Disk.WantsCopy)
+	RecordStale    bool  // only disks whose record on the image is old
+	Unmeasured     bool  // only disks whose UsedBytes is -1
 	Sealed         *bool
 	DeletedFrom    time.Time // inclusive
 	DeletedTo      time.Time // exclusive

@@ -170,6 +170,9 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 	if err := l.lastOfKind(ctx, &d); err != nil {
 		return d, err
 	}
+	if err := mayGoWithoutCopy(ctx, l, c.clusters, &d); err != nil {
+		return d, err
+	}
 	e, err := c.inTrash(ctx, &d)
 	switch {
 	case err != nil:

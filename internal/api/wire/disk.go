@@ -53,10 +53,13 @@ type Disk struct {
 	Role         string `json:"role,omitempty" doc:"root, ephemeral, swap, config, rescue, volume …"`
 	SizeBytes    int64  `json:"size_bytes" doc:"provisioned"`
 	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
-	Capture      string `json:"capture" doc:"guard, driver, raced or none"`
+	Capture      string `json:"capture" doc:"guard, driver, raced, copy or none"`
 	Sealed       bool   `json:"sealed"`
 	// Parent is the image that the disk was cloned from.
 	Parent *Parent `json:"parent,omitempty"`
+	// CopyOf and Copies are the other side of isolated copies.
+	CopyOf *quarantine.CopyRef  `json:"copy_of,omitempty" doc:"the disk that this is an isolated copy of"`
+	Copies []quarantine.CopyRef `json:"copies,omitempty" doc:"its copies in the evidence pool"`
 
 	DeletedAt     time.Time `json:"deleted_at"`
 	QuarantinedAt time.Time `json:"quarantined_at"`
@@ -70,6 +73,7 @@ type Disk struct {
 	PolicyHash string `json:"policy_hash" doc:"SHA-256 of the file that the rule stood in"`
 	Reason     string `json:"reason" doc:"why the rule applied"`
 	Isolate    bool   `json:"isolate,omitempty"`
+	IsolateBy  string `json:"isolate_by,omitempty" doc:"who asked for a copy in the evidence pool"`
 	Flatten    string `json:"flatten,omitempty" doc:"when that rule has the disk flattened: on-hold, when-parent-blocked or always; never where it is left out"`
 	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time"`
 
@@ -92,6 +96,7 @@ func FromDisk(d quarantine.Disk) Disk {
 		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,
 		EarlyBy: d.EarlyBy, Held: d.Held(), Holds: d.Holds,
 	}
+	w.CopyOf, w.Copies, w.IsolateBy = d.CopyOf, d.Copies, d.IsolateBy
 	w.Flatten, w.Parent = string(d.Decision.Flatten), fromParent(d.Parent)
 	if w.Holds == nil {
 		w.Holds = []quarantine.Hold{}

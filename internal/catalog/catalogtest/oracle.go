@@ -37,7 +37,7 @@ func selects(f quarantine.DiskFilter, d quarantine.Disk) bool {
 		isP(f.Project, del.Project) && isP(f.User, del.User, del.Deleter) && isVM && hasAddress && hasCase &&
 		(f.Group == nil || d.Deletion != nil && f.Group.Cloud == del.Cloud && f.Group.ProjectID == del.Project.ID &&
 			(f.Group.Resource == "" || f.Group.Resource == del.ResourceName)) &&
-		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.Decision.Isolate) &&
+		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.WantsCopy()) &&
 		(!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
 		(f.DeletedFrom.IsZero() || !d.DeletedAt.Before(f.DeletedFrom)) && (f.DeletedTo.IsZero() || d.DeletedAt.Before(f.DeletedTo)) &&
 		due(f.RetainBefore, d.RetainUntil) && due(f.ExpiringBefore, d.ExpiringAt) && strings.HasPrefix(d.ID, f.IDPrefix)

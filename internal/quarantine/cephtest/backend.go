@@ -15,6 +15,7 @@ type Ceph interface {
 	quarantine.Snapshotter
 	quarantine.Renamer
 	quarantine.Reader
+	quarantine.Copier
 	quarantine.Guard
 	quarantine.Clusters
 	quarantine.Lineages
@@ -89,6 +90,9 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"ReadSealedBytes":             readSealedBytes,
 		"ReadSealedClone":             readSealedClone,
 		"ReadSealedEnds":              readSealedEnds,
+		"CreatesImages":               createsImages,
+		"CopiesAreFilled":             copiesAreFilled,
+		"ReadsFromAnOffset":           readsFromAnOffset,
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,
 		"DependentsAreNamed":          dependentsAreNamed,
 		"InspectReadsTheRecord":       inspectReadsTheRecord,

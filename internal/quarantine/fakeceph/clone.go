@@ -154,38 +154,7 @@ func (c *Ceph) hasClone(s *snapshot) bool {
 
 // ReadSealed reads the seal's allocated blocks.
 func (c *Ceph) ReadSealed(ctx context.Context, key quarantine.Key, extent func(offset int64, data []byte) error) error {
-	type block struct {
-		offset int64
-		data   []byte
-	}
-	blocks, err := call(ctx, c, Call{Verb: "ReadSealed", Key: key}, func() ([]block, error) {
-		img := c.images[key]
-		if img == nil || img.sealed() == nil {
-			return nil, fmt.Errorf("read the seal of %s: %w", key, quarantine.ErrNotFound)
-		}
-		s := img.sealed()
-		var out []block
-		for _, n := range s.allocated() {
-			data := s.block(n)
-			if end := s.size - n*BlockSize; end < BlockSize {
-				data = data[:end]
-			}
-			out = append(out, block{n * BlockSize, data})
-		}
-		return out, nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, b := range blocks {
-		if err := ended(ctx); err != nil {
-			return err
-		}
-		if err := extent(b.offset, b.data); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.readBlocks(ctx, Call{Verb: "ReadSealed", Key: key}, 0, sealedContent, extent)
 }
 
 // Used counts the image's own allocated bytes, without its parent's.
