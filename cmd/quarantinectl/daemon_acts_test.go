@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -46,6 +47,12 @@ func (x *daemon) act(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			restoreDisk(w, d.Disk, in)
+			return
+		}
+	case "isolate":
+		var in wire.IsolateRequest
+		if err = decode(r, &in); err == nil {
+			isolateDisk(w, d.Disk, in)
 			return
 		}
 	case "export":
@@ -122,6 +129,29 @@ func restoreDisk(w http.ResponseWriter, d wire.Disk, in wire.RestoreRequest) {
 	default:
 		step(wire.Step{Disk: &d})
 	}
+}
+
+// isolateDisk streams steps of a copy; one for the reason refused is refused, and
+// one for the reason full fails in the middle.
+func isolateDisk(w http.ResponseWriter, d wire.Disk, in wire.IsolateRequest) {
+	if in.Reason == "refused" {
+		refuse(w, wire.ProblemOf(fmt.Errorf("%w: no evidence pool", quarantine.ErrRefused)))
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	step := func(s wire.Step) { _ = json.NewEncoder(w).Encode(s) }
+	if in.DryRun {
+		step(wire.Step{Disk: &d})
+		return
+	}
+	step(wire.Step{Done: 1, Total: 4})
+	if in.Reason == "full" {
+		step(wire.Step{Error: wire.ProblemOf(errors.New("write to evidence: no space left on device"))})
+		return
+	}
+	d.CopyOf = &quarantine.CopyRef{Disk: d.ID, Key: quarantine.Key{Pool: d.Pool, ImageID: d.ImageID}, SHA256: "9f86d081884c7d65"}
+	d.ID, d.Pool = "c0c0c0c0c0c0c0c0", "evidence"
+	step(wire.Step{Disk: &d})
 }
 
 // The exported disk: 1 MiB, with data at its beginning, zeros as data in its

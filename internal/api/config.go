@@ -38,6 +38,7 @@ type Config struct {
 	// Clouder gives disks back to clouds.
 	Clouder   Clouder
 	Exporter  Exporter
+	Isolator  Isolator
 	Purger    Purger
 	Pauser    Pauser
 	Guards    Guards

@@ -31,6 +31,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", disk + "/extend", `{"until":"2027-11-20T12:00:00Z","reason":"because"}`, api.RoleOperator},
 		{"POST", disk + "/export", reason, api.RoleOperator},
 		{"POST", disk + "/restore", `{"name":"again","reason":"because"}`, api.RoleOperator},
+		{"POST", disk + "/isolate", `{"reason":"because","dry_run":true}`, api.RoleOperator},
 		{"POST", "/v1/restore", `{"vm":"vm-9","as":"volume","reason":"because"}`, api.RoleOperator},
 		{"POST", "/v1/restores/0123456789abcdef/cancel", "", api.RoleOperator},
 		{"POST", disk + "/purge", reason, api.RoleAdmin},

@@ -29,6 +29,9 @@ func (s *Server) routes() {
 	vm.Description = "A line for each step; the last has the result, or why nothing was restored. Without a last line the outcome is unknown."
 	register(s, s.answers(vm, stepsType, schemaOf[wire.Step](s)), RoleOperator, s.restoreVM)
 	register(s, post("/v1/restores/{restore}/cancel", "cancel-restore", "Cancel a restore to a cloud that is under way"), RoleOperator, s.cancelRestore)
+	isolate := post("/v1/disks/{id}/isolate", "isolate-disk", "Copy a disk to the evidence pool")
+	isolate.Description = "A line for each step; the last has the copy, or why there is none. Without a last line the outcome is unknown."
+	register(s, s.answers(isolate, stepsType, schemaOf[wire.Step](s)), RoleOperator, s.isolateDisk)
 	export := post("/v1/disks/{id}/export", "export-disk", "Read a disk out")
 	export.Description = "All bytes, zeros included, with Content-Length or, for a client that says TE: trailers, with their SHA-256 in the trailer " +
 		checksumTrailer + "; or, where the client accepts it, the extents only, with an end mark. An export that fails in the middle ends with a cut connection."

@@ -165,7 +165,8 @@ func (w *world) wire() {
 		Restorer: restorer, Clouder: quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
-		Purger: collector, Pauser: collector,
+		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
+		Purger:   collector, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Policy: explainer{policies, w.ceph}, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),

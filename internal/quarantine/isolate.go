@@ -149,6 +149,22 @@ func (s *Isolator) Isolate(ctx context.Context, actor, id, reason string, progre
 	return c, err
 }
 
+// Preview returns the pool that the disk would be copied to, or why it would not
+// be: the errors of Isolate.
+func (s *Isolator) Preview(ctx context.Context, id string) (PoolRef, error) {
+	d, err := s.ledger.disks.Disk(ctx, id)
+	if err != nil {
+		return PoolRef{}, err
+	}
+	if c, there, err := standingCopy(ctx, s.ledger, &d); err != nil {
+		return PoolRef{}, err
+	} else if there {
+		return c.Key.PoolRef(), fmt.Errorf("disk %s has its copy %s: %w", id, c.ID, ErrExists)
+	}
+	pool, err := s.isolatable(ctx, &d)
+	return pool.PoolRef, err
+}
+
 func (s *Isolator) begin(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
