@@ -334,3 +334,29 @@ func TestIsolateTakesOverWhatComesMeanwhile(t *testing.T) {
 		t.Errorf("the copy has %+v, until %s", d.Holds, d.RetainUntil)
 	}
 }
+
+// The last of a kind are counted without copies: neither does a copy push an
+// older disk out, nor its original the copy.
+func TestCopiesAreNotOthersOfTheirKind(t *testing.T) {
+	w := newWorld(t)
+	w.evidencePool()
+	w.policy.use(quarantine.Decision{Retain: retain, Rule: "last", KeepLast: quarantine.KeepLast{N: 2, By: "vm"}})
+	older := w.quarantined()
+	w.jump(time.Hour)
+	newer := w.create(vms, diskName)
+	w.record(w.deleteOf(quarantine.KindDelete, "req-2"))
+	w.remove(newer)
+	w.adopt(newer)
+	c, err := w.isolator(quarantine.IsolateConfig{}).Isolate(w.ctx, "carol", newer.DiskID(), "case", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		w.pass(retain / 2)
+		w.collect()
+	}
+	w.is(older, quarantine.Quarantined)
+	w.is(newer, quarantine.Quarantined)
+	w.is(c.Key, quarantine.Quarantined)
+	w.nothingRemoved()
+}

@@ -57,16 +57,17 @@ func (l *Ledger) lastOfKind(ctx context.Context, d *Disk) error {
 	if !ok {
 		return nil
 	}
-	// One more than N, because the disk itself may be among them.
+	// One more than N, because the disk itself may be among them, and as many
+	// isolated copies, which are not others of the kind.
 	newest, err := l.disks.FindDisks(ctx, DiskFilter{
-		Group: &g, States: []State{Pending, Quarantined, Restoring}, DeletedFrom: d.DeletedAt, Sort: "deleted_at", Desc: true, Limit: keep.N + 1,
+		Group: &g, States: []State{Pending, Quarantined, Restoring}, DeletedFrom: d.DeletedAt, Sort: "deleted_at", Desc: true, Limit: 2 * (keep.N + 1),
 	})
 	if err != nil {
 		return fmt.Errorf("find the last of the kind of disk %s: %w", d.ID, err)
 	}
 	newer := 0
 	for i := range newest {
-		if n := &newest[i]; n.ID != d.ID && (n.DeletedAt.After(d.DeletedAt) || n.ID > d.ID) {
+		if n := &newest[i]; n.ID != d.ID && n.CopyOf == nil && !isCopyOf(d, n) && (n.DeletedAt.After(d.DeletedAt) || n.ID > d.ID) {
 			newer++
 		}
 	}
@@ -75,6 +76,9 @@ func (l *Ledger) lastOfKind(ctx context.Context, d *Disk) error {
 	}
 	return fmt.Errorf("disk %s: %w: %w: rule %q keeps the last %d by %s", d.ID, ErrRefused, errLastOfKind, d.Decision.Rule, keep.N, keep.By)
 }
+
+// isCopyOf reports whether c is an isolated copy of d.
+func isCopyOf(c, d *Disk) bool { return c.CopyOf != nil && c.CopyOf.Disk == d.ID }
 
 // reprieve takes back the mark of a disk that became one of the last of its kind
 // while it was expiring, because newer ones went.
@@ -105,7 +109,7 @@ func displaced(ctx context.Context, disks Disks, d *Disk, keep KeepLast) (time.T
 	}
 	n := 0
 	for i := range newer {
-		if other := &newer[i]; other.ID == d.ID || !other.DeletedAt.After(d.DeletedAt) && other.ID < d.ID {
+		if other := &newer[i]; other.ID == d.ID || other.CopyOf != nil || isCopyOf(d, other) || !other.DeletedAt.After(d.DeletedAt) && other.ID < d.ID {
 			continue
 		}
 		if n++; n == keep.N {
