@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -120,15 +121,19 @@ func (a *app) list(ctx context.Context, c *client.Client, f listFlags) error {
 		if err != nil {
 			return err
 		}
-		found.Total = page.Total
+		found.Total, found.AtLeast = page.Total, page.AtLeast
 		found.Disks = append(found.Disks, page.Disks...)
 	}
 	if f.query.VM != "" && f.query.Sort == "" {
 		byRole(found.Disks)
 	}
 	err := a.print(found.Disks, func(p *page) { diskTable(p, found.Disks) })
-	if end := f.offset + len(found.Disks); err == nil && int64(end) < found.Total && len(found.Disks) > 0 {
-		a.say("hint: %d of %d disks; the next with --offset %d, all of them with --all", len(found.Disks), found.Total, end)
+	if end := f.offset + len(found.Disks); err == nil && (int64(end) < found.Total || found.AtLeast) && len(found.Disks) > 0 {
+		of := strconv.FormatInt(found.Total, 10)
+		if found.AtLeast {
+			of = "more than " + of
+		}
+		a.say("hint: %d of %s disks; the next with --offset %d, all of them with --all", len(found.Disks), of, end)
 	}
 	return err
 }

@@ -97,7 +97,7 @@ type Hook struct {
 type Disks interface {
 	// FindDisks and CountDisks: see quarantine.Disks and catalog.Catalog.
 	FindDisks(ctx context.Context, f quarantine.DiskFilter) ([]quarantine.Disk, error)
-	CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error)
+	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
 }
 
 // Recorder takes deletions: *quarantine.Recorder.

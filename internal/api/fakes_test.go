@@ -164,7 +164,9 @@ type noDisks struct{ err error }
 func (n noDisks) FindDisks(context.Context, quarantine.DiskFilter) ([]quarantine.Disk, error) {
 	return nil, n.err
 }
-func (n noDisks) CountDisks(context.Context, quarantine.DiskFilter) (int64, error) { return 0, n.err }
+func (n noDisks) CountDisks(context.Context, quarantine.DiskFilter, int) (int64, error) {
+	return 0, n.err
+}
 
 // jobFunc is a job made of a function.
 type jobFunc func(ctx context.Context) (quarantine.Report, error)

@@ -68,7 +68,7 @@ func insertDisk(t *txn, d *quarantine.Disk, columns []column, terms []term) erro
 	if n == 0 {
 		return conflict(d.ID)
 	}
-	return insertTerms(t, d.ID, terms)
+	return insertTerms(t, d, terms)
 }
 
 func updateDisk(t *txn, d *quarantine.Disk, columns []column, terms []term) error {
@@ -94,19 +94,19 @@ func updateDisk(t *txn, d *quarantine.Disk, columns []column, terms []term) erro
 		return unavailable(err, "write disk %s", d.ID)
 	}
 	// Most changes are of the state, and leave the terms alone.
-	if slices.Equal(termsOf(&old), terms) {
+	if slices.Equal(termsOf(&old), terms) && micros(old.DeletedAt) == micros(d.DeletedAt) {
 		return nil
 	}
 	if _, err := t.exec(`DELETE FROM disk_terms WHERE disk_id = ?`, d.ID); err != nil {
 		return unavailable(err, "write disk %s", d.ID)
 	}
-	return insertTerms(t, d.ID, terms)
+	return insertTerms(t, d, terms)
 }
 
-func insertTerms(t *txn, id string, terms []term) error {
+func insertTerms(t *txn, d *quarantine.Disk, terms []term) error {
 	for _, x := range terms {
-		if _, err := t.exec(`INSERT INTO disk_terms (kind, value, disk_id) VALUES (?, ?, ?)`, x.kind, x.value, id); err != nil {
-			return unavailable(err, "write disk %s", id)
+		if _, err := t.exec(`INSERT INTO disk_terms (kind, value, died, disk_id) VALUES (?, ?, ?, ?)`, x.kind, x.value, micros(d.DeletedAt), d.ID); err != nil {
+			return unavailable(err, "write disk %s", d.ID)
 		}
 	}
 	return nil

@@ -43,16 +43,21 @@ func (c *Catalog) FindDisks(ctx context.Context, f quarantine.DiskFilter) ([]qua
 	return disks, nil
 }
 
-// CountDisks counts the disks that the filter selects; its order and page do
-// not matter.
-func (c *Catalog) CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error) {
-	var w where
-	w.filter(f)
+// CountDisks counts the disks that the filter selects, up to atMost (0: all of
+// them, which takes seconds where there are millions); the filter's order and
+// page do not matter.
+func (c *Catalog) CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error) {
+	query, args := countQuery(f, atMost)
 	var n int64
-	if err := c.readDB.QueryRowContext(ctx, `SELECT count(*) FROM disks`+w.String(), w.args...).Scan(&n); err != nil {
+	if err := c.readDB.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
 		return 0, unavailable(err, "count disks")
 	}
 	return n, nil
+}
+
+func countQuery(f quarantine.DiskFilter, atMost int) (string, []any) {
+	from, w := source(f)
+	return `SELECT count(*) FROM (SELECT 1 FROM ` + from + w.String() + ` LIMIT ?)`, append(w.args, orAll(atMost))
 }
 
 // sortColumn is the column that the filter's Sort names.
@@ -84,6 +89,9 @@ func findQuery(f quarantine.DiskFilter) (string, []any, error) {
 		direction = " DESC"
 	}
 	order := fmt.Sprintf(` ORDER BY %s%s, id%s`, column, direction, direction)
+	if _, byTerm := drivingTerm(f); byTerm && column == "deleted_at" {
+		return byTermQuery(f, direction)
+	}
 	if f.Limit > 0 && len(f.States) > 1 && !narrow(f) {
 		return mergedQuery(f, column, order)
 	}
@@ -91,6 +99,66 @@ func findQuery(f quarantine.DiskFilter) (string, []any, error) {
 	w.filter(f)
 	query, args := page(`SELECT record, version, record_stale FROM disks`+w.String()+order, w.args, f)
 	return query, args, nil
+}
+
+// byTermQuery reads a page of the disks with a term in the order of their deaths:
+// a project can have a hundred thousand, and only those of the page are read.
+func byTermQuery(f quarantine.DiskFilter, direction string) (string, []any, error) {
+	t, _ := drivingTerm(f)
+	w := t.where(f)
+	query, args := page(`SELECT record, version, record_stale FROM disk_terms CROSS JOIN disks ON id = disk_id`+w.String()+
+		fmt.Sprintf(` ORDER BY died%[1]s, disk_id%[1]s`, direction), w.args, f)
+	return query, args, nil
+}
+
+// source is where the disks that the filter selects are counted, and the
+// conditions: the terms alone, where the filter asks for one and nothing else.
+func source(f quarantine.DiskFilter) (string, where) {
+	t, ok := drivingTerm(f)
+	if !ok {
+		var w where
+		w.filter(f)
+		return `disks`, w
+	}
+	w := t.where(f)
+	if w.rows {
+		return `disk_terms CROSS JOIN disks ON id = disk_id`, w
+	}
+	return `disk_terms`, w
+}
+
+// drivingTerm is the term that the disks are found by: of those that the filter
+// asks for the one that the fewest have, as a rule.
+func drivingTerm(f quarantine.DiskFilter) (term, bool) {
+	for _, t := range []term{{termCase, f.CaseID}, {termVM, f.VM}, {termAddress, canonicalAddress(f.Address)}, {termUser, f.User}, {termProject, f.Project}} {
+		if t.value != "" {
+			return t, true
+		}
+	}
+	return term{}, false
+}
+
+// where is the filter over disk_terms joined with disks, beginning with the term.
+func (t term) where(f quarantine.DiskFilter) where {
+	var w where
+	w.and(`kind = ? AND value = ?`, t.kind, t.value)
+	if !f.DeletedFrom.IsZero() {
+		w.and("died >= ?", microsUp(f.DeletedFrom))
+	}
+	if !f.DeletedTo.IsZero() {
+		w.and("died < ?", microsUp(f.DeletedTo))
+	}
+	n := len(w.terms)
+	rest := f
+	rest.DeletedFrom, rest.DeletedTo = time.Time{}, time.Time{}
+	for kind, field := range map[string]*string{termCase: &rest.CaseID, termVM: &rest.VM, termAddress: &rest.Address, termUser: &rest.User, termProject: &rest.Project} {
+		if kind == t.kind {
+			*field = ""
+		}
+	}
+	w.filter(rest)
+	w.rows = len(w.terms) > n
+	return w
 }
 
 func page(query string, args []any, f quarantine.DiskFilter) (string, []any) {
@@ -139,6 +207,7 @@ func narrow(f quarantine.DiskFilter) bool {
 type where struct {
 	terms []string
 	args  []any
+	rows  bool // of term.where: it has conditions on disks
 }
 
 func (w *where) and(term string, args ...any) {

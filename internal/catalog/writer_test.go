@@ -139,7 +139,7 @@ func TestFullDisk(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n, err := c.CountDisks(ctx, quarantine.DiskFilter{}); err != nil || n != 1 {
+	if n, err := c.CountDisks(ctx, quarantine.DiskFilter{}, 0); err != nil || n != 1 {
 		t.Errorf("%d disks, %v", n, err)
 	}
 	pragma(t, c, "max_page_count = 100000")
@@ -176,7 +176,7 @@ func TestLockedByAnother(t *testing.T) {
 	if _, err := c.PutDisk(context.Background(), tiny("d")); !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("put: %v", err)
 	}
-	if n, err := c.CountDisks(context.Background(), quarantine.DiskFilter{}); err != nil || n != 0 {
+	if n, err := c.CountDisks(context.Background(), quarantine.DiskFilter{}, 0); err != nil || n != 0 {
 		t.Errorf("reading meanwhile: %d, %v", n, err)
 	}
 	close(hold)
@@ -236,7 +236,7 @@ func TestCrash(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	}()
-	if n, err := after.CountDisks(ctx, quarantine.DiskFilter{}); err != nil || n != 40 {
+	if n, err := after.CountDisks(ctx, quarantine.DiskFilter{}, 0); err != nil || n != 40 {
 		t.Errorf("%d disks, %v", n, err)
 	}
 	if got := pragma(t, after, "integrity_check"); got != "ok" {

@@ -113,7 +113,7 @@ func (c *Client) Disks(ctx context.Context, q Query) iter.Seq2[wire.Disk, error]
 				}
 			}
 			offset += len(page.Disks)
-			if len(page.Disks) == 0 || int64(offset) >= page.Total {
+			if len(page.Disks) == 0 || int64(offset) >= page.Total && !page.AtLeast {
 				return
 			}
 		}

@@ -241,7 +241,7 @@ func endedContext(t *testing.T, s Store) {
 	for what, act := range map[string]func() error{
 		"Disk":           func() error { _, err := s.Disk(ended, "d"); return err },
 		"FindDisks":      func() error { _, err := s.FindDisks(ended, quarantine.DiskFilter{}); return err },
-		"CountDisks":     func() error { _, err := s.CountDisks(ended, quarantine.DiskFilter{}); return err },
+		"CountDisks":     func() error { _, err := s.CountDisks(ended, quarantine.DiskFilter{}, 0); return err },
 		"PutDisk":        func() error { _, err := s.PutDisk(ended, change); return err },
 		"DropLost":       func() error { return s.DropLost(ended, "d") },
 		"Totals":         func() error { _, err := s.Totals(ended); return err },
@@ -299,7 +299,7 @@ func concurrency(t *testing.T, s Store) {
 		})
 	}
 	wg.Wait()
-	if n, err := s.CountDisks(background(), quarantine.DiskFilter{Address: "192.0.2.7"}); err != nil || n != writers {
+	if n, err := s.CountDisks(background(), quarantine.DiskFilter{Address: "192.0.2.7"}, 0); err != nil || n != writers {
 		t.Errorf("%d disks, %v", n, err)
 	}
 }

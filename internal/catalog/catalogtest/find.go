@@ -29,7 +29,7 @@ func findAny(t *testing.T, s Store) {
 					want = append(want, d)
 				}
 			}
-			if n, err := s.CountDisks(background(), f); err != nil || n != int64(len(want)) {
+			if n, err := s.CountDisks(background(), f, 0); err != nil || n != int64(len(want)) {
 				t.Fatalf("count of %+v: %d, %v; want %d", f, n, err, len(want))
 			}
 			want = ordered(f, want)
@@ -240,7 +240,7 @@ func findTenThousand(t *testing.T, s Store) {
 				next++
 			}
 		}
-		if count, err := s.CountDisks(background(), quarantine.DiskFilter{States: states, Limit: page}); err != nil || next != n || count != n {
+		if count, err := s.CountDisks(background(), quarantine.DiskFilter{States: states, Limit: page}, 0); err != nil || next != n || count != n {
 			t.Errorf("%d disks in pages, %d counted, %v", next, count, err)
 		}
 	}

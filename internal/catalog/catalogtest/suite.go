@@ -24,7 +24,7 @@ type Store interface {
 	quarantine.SeenImages
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
-	CountDisks(ctx context.Context, f quarantine.DiskFilter) (int64, error)
+	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
 	// Totals counts the disks and their bytes by pool and state, in that
 	// order.
 	Totals(ctx context.Context) ([]quarantine.Total, error)
@@ -139,7 +139,7 @@ func finds(t tb, s Store, f quarantine.DiskFilter, want ...string) {
 	if got := ids(find(t, s, f)); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("filter %+v finds %v, want %v", f, got, want)
 	}
-	n, err := s.CountDisks(background(), f)
+	n, err := s.CountDisks(background(), f, 0)
 	if err != nil || f.Limit == 0 && f.Offset == 0 && n != int64(len(want)) {
 		t.Errorf("filter %+v counts %d, %v; want %d", f, n, err, len(want))
 	}
