@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"syscall"
 	"time"
 
 	openstacklab "quarantine/integration/openstack"
+	"quarantine/integration/service"
 	"quarantine/internal/api/client"
 	"quarantine/internal/api/wire"
 	"quarantine/internal/quarantine"
@@ -25,25 +21,10 @@ type product struct {
 	lab    *openstacklab.Lab
 	binary string
 	dir    string
-	daemon *daemon // nil while it does not run
-}
-
-// daemon is the running process.
-type daemon struct {
-	cmd    *exec.Cmd
-	client *client.Client
-	ended  chan struct{} // closed when its output ends
+	daemon *service.Daemon // nil while it does not run
 }
 
 const token = "bench-admin"
-
-// stopTime is how long the daemon may take to end in order.
-const stopTime = 2 * time.Minute
-
-var (
-	errEnded = errors.New("the daemon ended")
-	serving  = regexp.MustCompile(`msg=serving .*addr=(\S+)`)
-)
 
 func newProduct(lab *openstacklab.Lab, bin string) (*product, error) {
 	dir, err := os.MkdirTemp("", "bench-openstack-")
@@ -97,56 +78,15 @@ func (p *product) start(ctx context.Context, guarded bool) error {
 	if err := p.configure(guarded); err != nil {
 		return err
 	}
-	cmd := exec.Command(p.binary, "--config", p.path("quarantined.yaml"))
-	cmd.Env = append(os.Environ(), p.lab.Env()...)
-	// Should this process die, the daemon goes with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stderr, err := cmd.StderrPipe()
+	d, err := service.Start(ctx, p.binary, p.path("quarantined.yaml"), token, p.lab.Env()...)
 	if err != nil {
-		return fmt.Errorf("start the daemon: %w", err)
+		return err
 	}
-	log, err := os.OpenFile(p.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("start the daemon: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		log.Close()
-		return fmt.Errorf("start the daemon: %w", err)
-	}
-	d := &daemon{cmd: cmd, ended: make(chan struct{})}
 	p.daemon = d
-	addr := make(chan string, 1)
-	go func() {
-		defer close(d.ended)
-		defer log.Close()
-		follow(stderr, log, addr)
-	}()
-	select {
-	case a := <-addr:
-		if d.client, err = client.New(client.Config{Server: "http://" + a, Token: token}); err != nil {
-			return err
-		}
-	case <-d.ended:
-		return fmt.Errorf("%w: see %s", errEnded, p.path("log"))
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	return poll(ctx, slow, func() (bool, error) {
-		s, err := d.client.Status(ctx)
+		s, err := d.Client.Status(ctx)
 		return s.Ready, err
 	})
-}
-
-// follow copies the daemon's log, and tells the address when it serves.
-func follow(r io.Reader, log io.Writer, addr chan<- string) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fmt.Fprintln(log, lines.Text())
-		if m := serving.FindStringSubmatch(lines.Text()); m != nil {
-			addr <- m[1]
-		}
-	}
 }
 
 // stop ends the daemon in order, if it runs.
@@ -156,25 +96,13 @@ func (p *product) stop() error {
 		return nil
 	}
 	p.daemon = nil
-	if d.client != nil {
-		d.client.Close()
-	}
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop the daemon: %w", err)
-	}
-	kill := time.AfterFunc(stopTime, func() { _ = d.cmd.Process.Kill() }) // it may have ended just now
-	defer kill.Stop()
-	<-d.ended
-	if err := d.cmd.Wait(); err != nil {
-		return fmt.Errorf("stop the daemon: %w: see %s", err, p.path("log"))
-	}
-	return nil
+	return d.Stop()
 }
 
 // job runs a job, when it is not running already.
 func (p *product) job(ctx context.Context, name string) error {
 	return poll(ctx, slow, func() (bool, error) {
-		rep, err := p.daemon.client.RunJob(ctx, name, wire.JobRequest{})
+		rep, err := p.daemon.Client.RunJob(ctx, name, wire.JobRequest{})
 		switch {
 		case errors.Is(err, quarantine.ErrBusy):
 			return false, nil
@@ -191,7 +119,7 @@ func (p *product) job(ctx context.Context, name string) error {
 // two rows of a name the one in quarantine counts.
 func (p *product) states(ctx context.Context, since time.Time) (map[string]string, error) {
 	states := map[string]string{}
-	for d, err := range p.daemon.client.Disks(ctx, client.Query{From: since}) {
+	for d, err := range p.daemon.Client.Disks(ctx, client.Query{From: since}) {
 		if err != nil {
 			return nil, fmt.Errorf("list the disks: %w", err)
 		}
@@ -217,7 +145,7 @@ func (p *product) close(failed bool) error {
 // coverage counts what died within the period: what is in quarantine, and what
 // is not.
 func (p *product) coverage(ctx context.Context, from, to time.Time) (captured, missing int, err error) {
-	all, err := p.daemon.client.Coverage(ctx, "os", from, to)
+	all, err := p.daemon.Client.Coverage(ctx, "os", from, to)
 	if err != nil {
 		return 0, 0, err
 	}
