@@ -63,6 +63,8 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/parents", func(w http.ResponseWriter, _ *http.Request) { reply(w)(parentImages(), nil) })
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })
 	mux.HandleFunc("POST /v1/policy/simulate", simulate)
+	mux.HandleFunc("GET /v1/policy/locks", func(w http.ResponseWriter, _ *http.Request) { reply(w)(policyLocks(), nil) })
+	mux.HandleFunc("POST /v1/policy/{act}", lockRule)
 	mux.HandleFunc("POST /v1/collect/pause", pauseCollect)
 	mux.HandleFunc("POST /v1/collect/resume", resumeCollect)
 	mux.HandleFunc("POST /v1/catalog/rebuild", func(w http.ResponseWriter, _ *http.Request) { reply(w)(rebuilt(), nil) })

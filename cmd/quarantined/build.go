@@ -81,6 +81,10 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
 	d.closers = append(d.closers, d.catalog.Close)
+	if err := d.policies.Keep(ctx, policy.Keeping{Custody: d.custody, History: d.custody, Marks: d.catalog, Clock: s.clock}); err != nil {
+		// The one that was in force decides, where that is known.
+		log.Error("the policies are not in force as they are on disk, and nothing is removed", "error", err)
+	}
 	if err := d.connect(ctx, s.steps); err != nil {
 		return nil, err
 	}

@@ -117,7 +117,9 @@ func (d *doctor) guards(ctx context.Context) ([]quarantine.Finding, error) {
 }
 
 func (d *doctor) policies(context.Context) ([]quarantine.Finding, error) {
-	if err := d.policy.Ready(); err != nil {
+	if err := d.policy.Ready(); errors.Is(err, quarantine.ErrRefused) {
+		return []quarantine.Finding{fault("policy", "the old policy is in force, and nothing is removed: "+err.Error(), "quarantinectl policy locks")}, nil
+	} else if err != nil {
 		return []quarantine.Finding{fault("policy", "the old policy is in force, and nothing is removed: "+err.Error(), "quarantinectl policy check PATH")}, nil
 	}
 	return []quarantine.Finding{ok("policy", "in force")}, nil

@@ -45,6 +45,7 @@ type Config struct {
 	Jobs      Jobs
 	Doctor    Doctor
 	Policy    Explainer
+	Locks     PolicyLocks
 	Coverage  Coverage
 	Simulator Simulator
 	Parents   Parents
@@ -133,6 +134,13 @@ type Exporter interface {
 // which the API gets no more than this.
 type Purger interface {
 	ExpireEarly(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+}
+
+// PolicyLocks shows and unlocks the locked rules of the policy: *policy.Store.
+type PolicyLocks interface {
+	Locks() []policy.Lock
+	Unlock(ctx context.Context, actor, rule, reason string) (policy.Lock, error)
+	Relock(ctx context.Context, actor, rule, reason string) (policy.Lock, error)
 }
 
 // Pauser pauses removals: *quarantine.Collector, of which the API gets no more

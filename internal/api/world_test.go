@@ -125,11 +125,14 @@ func (w *world) wire() {
 	})
 	w.catalog = cat
 	rules := filepath.Join(t.TempDir(), "policy.yaml")
-	if err := os.WriteFile(rules, []byte("rules:\n  - {name: web, match: 'resource_name == \"web\"', retain: 30d}\ndefault: {retain: 14d}\n"), 0o600); err != nil {
+	if err := os.WriteFile(rules, []byte("rules:\n  - {name: web, match: 'resource_name == \"web\"', retain: 30d}\ndefault: {retain: 14d, lock: {unlock_delay: 14d}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	policies, err := policy.NewStore(w.ctx, rules)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := policies.Keep(w.ctx, policy.Keeping{Custody: w.custody, History: w.custody, Marks: cat, Clock: w.clock.Now}); err != nil {
 		t.Fatal(err)
 	}
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
@@ -168,7 +171,7 @@ func (w *world) wire() {
 		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
 		Purger:   collector, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
-		Policy: explainer{policies, w.ceph}, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
+		Policy: explainer{policies, w.ceph}, Locks: policies, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return reconciler.Rebuild(ctx, actor, cat)

@@ -166,6 +166,9 @@ func (s *Set) given(r *rule, f quarantine.Facts) (t terms, why string) {
 	for i := range s.overrides {
 		if o := &s.overrides[i]; o.applies(f) {
 			t, why = o.change(t)
+			if r.lock > 0 {
+				t, why = r.locked(t, o, why)
+			}
 			break
 		}
 	}

@@ -38,6 +38,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"bad-bounds":          "less than min",
 		"override-of-all":     "a project or a user",
 		"override-of-nothing": "changes nothing",
+		"bad-lock":            "is not between 7d and 30d",
 		"bad-keep-last":       "keep_last",
 		"not-yaml":            "conf.not-yaml.yaml",
 	}

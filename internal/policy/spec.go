@@ -42,6 +42,8 @@ type ruleSpec struct {
 	Hold     *holdSpec `yaml:"hold"`
 	Isolate  bool      `yaml:"isolate"`
 	Flatten  string    `yaml:"flatten"`
+
+	Lock *lockSpec `yaml:"lock"`
 }
 
 // keepSpec keeps the last of a kind beyond their time.
@@ -69,6 +71,7 @@ type rule struct {
 	hold     *quarantine.PolicyHold
 	isolate  bool
 	flatten  quarantine.FlattenRule // "": never
+	lock     time.Duration          // 0: not locked
 }
 
 // terms are for how long a disk is kept, and how firmly.
@@ -172,6 +175,11 @@ func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {
 		r.flatten = f
 	default:
 		return r, fmt.Errorf("flatten: %q is none of %v", spec.Flatten, quarantine.FlattenRules())
+	}
+	if spec.Lock != nil {
+		if r.lock, err = spec.Lock.parse(); err != nil {
+			return r, err
+		}
 	}
 	if spec.When != nil {
 		if r.window, err = spec.When.window(); err != nil {

@@ -97,6 +97,14 @@ func TestRoutes(t *testing.T) {
 			_, err := c.Simulate(ctx, wire.SimulateRequest{Policies: []policy.File{{Name: "p", Text: "t"}}, Step: "1d", Changes: 3})
 			return err
 		}, `POST /v1/policy/simulate {"policies":[{"name":"p","text":"t"}],"step":"1d","changes":3}`},
+		"unlock": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Unlock(ctx, wire.UnlockRequest{Rule: "law", Reason: "r"})
+			return err
+		}, `POST /v1/policy/unlock {"rule":"law","reason":"r"}`},
+		"relock": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Relock(ctx, wire.UnlockRequest{Rule: "law", Reason: "r"})
+			return err
+		}, `POST /v1/policy/relock {"rule":"law","reason":"r"}`},
 		"status":  {func(ctx context.Context, c *client.Client) error { _, err := c.Status(ctx); return err }, "GET /v1/status"},
 		"rebuild": {func(ctx context.Context, c *client.Client) error { _, err := c.RebuildCatalog(ctx); return err }, "POST /v1/catalog/rebuild"},
 		"custody": {func(ctx context.Context, c *client.Client) error { return c.VerifyCustody(ctx) }, "POST /v1/custody/verify"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
@@ -72,6 +73,22 @@ func (c *Client) Resume(ctx context.Context, r wire.ReasonRequest) error {
 // another one is simulated.
 func (c *Client) Simulate(ctx context.Context, r wire.SimulateRequest) (quarantine.Simulation, error) {
 	return answer[quarantine.Simulation](ctx, c, call{method: http.MethodPost, path: "/v1/policy/simulate", body: r, long: true})
+}
+
+// Locks returns the locked rules of the policy in force.
+func (c *Client) Locks(ctx context.Context) ([]policy.Lock, error) {
+	return answer[[]policy.Lock](ctx, c, call{method: http.MethodGet, path: "/v1/policy/locks"})
+}
+
+// Unlock asks for a locked rule to be loosened. quarantine.ErrNotFound if no rule of
+// that name is locked.
+func (c *Client) Unlock(ctx context.Context, r wire.UnlockRequest) (policy.Lock, error) {
+	return answer[policy.Lock](ctx, c, call{method: http.MethodPost, path: "/v1/policy/unlock", body: r, changes: true})
+}
+
+// Relock takes that back.
+func (c *Client) Relock(ctx context.Context, r wire.UnlockRequest) (policy.Lock, error) {
+	return answer[policy.Lock](ctx, c, call{method: http.MethodPost, path: "/v1/policy/relock", body: r, changes: true})
 }
 
 // Status returns how the service is.

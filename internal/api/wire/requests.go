@@ -45,6 +45,13 @@ type JobRequest struct {
 	ConfirmClock bool `json:"confirm_clock,omitempty" doc:"a person's word that the clock is right"`
 }
 
+// UnlockRequest names a locked rule (POST /v1/policy/unlock, /v1/policy/relock). The
+// answer is a policy.Lock.
+type UnlockRequest struct {
+	Rule   string `json:"rule" minLength:"1" maxLength:"1000"`
+	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
+}
+
 // PauseRequest pauses removals (POST /v1/collect/pause) until somebody lifts that,
 // or until the time. The answer is a quarantine.Pause.
 type PauseRequest struct {
