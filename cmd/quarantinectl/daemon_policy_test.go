@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"quarantine/internal/api/wire"
 	"quarantine/internal/policy"
@@ -30,4 +31,15 @@ func lockRule(w http.ResponseWriter, r *http.Request) {
 		l.Unlock = nil
 	}
 	reply(w)(l, err)
+}
+
+// alive: web-1 is.
+func alive(resource string) ([]wire.AliveExplanation, error) {
+	if resource != "web-1" {
+		return nil, fmt.Errorf("nothing called %q was seen alive in a cloud: %w", resource, quarantine.ErrNotFound)
+	}
+	return []wire.AliveExplanation{{Cloud: "os", ResourceKind: quarantine.ResourceVM, ResourceID: "4f4d0436", ResourceName: "web-1", Project: "physics", SeenAt: at("2026-11-20T08:00:00Z"),
+		Disks: []wire.AliveDisk{{Name: "4f4d0436_disk", RetainUntil: at("2026-12-04T08:00:00Z"),
+			Decision: quarantine.Decision{Retain: 14 * 24 * time.Hour, Rule: "law", Mode: quarantine.Compliance, Reason: "because"},
+			Trace:    []policy.RuleTrace{{Rule: "law", File: "default.yaml", Retain: "14d", Outcome: policy.Matched}}}}}}, nil
 }

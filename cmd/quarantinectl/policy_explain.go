@@ -2,25 +2,45 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"quarantine/internal/api/client"
 	"quarantine/internal/api/wire"
+	"quarantine/internal/policy"
 	"quarantine/internal/quarantine"
 )
 
 func policyExplainCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain ID",
+	var vm, cloud string
+	cmd := &cobra.Command{
+		Use:   "explain (ID | --vm VM [--cloud NAME])",
 		Short: "Say which rule decided about a disk, and what the policy would say today",
 		Long: `Say which rule decided about a disk, and what the policy in force would say
 today, rule by rule. A change of the policy never shortens what was promised.
+
+With --vm, say what the policy would decide about a VM (volume, image) that is
+alive, if it were deleted now: by what its cloud said of it last. The sizes of
+its disks are not known, and are 0 for the policy.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitUnreachable),
-		Example:           "  quarantinectl policy explain 3fa1c09be2d47a55",
-		Args:              cobra.ExactArgs(1),
+		Example: `  quarantinectl policy explain 3fa1c09be2d47a55
+  quarantinectl policy explain --vm web-1 --cloud openstack`,
+		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeDisk,
 		RunE: a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+			switch {
+			case (len(args) == 1) == (vm != ""):
+				return fmt.Errorf("%w: it takes a disk's id, or --vm", errUsage)
+			case cloud != "" && vm == "":
+				return fmt.Errorf("%w: --cloud goes with --vm", errUsage)
+			case vm != "":
+				alive, err := c.ExplainAlive(ctx, cloud, vm)
+				if err != nil {
+					return err
+				}
+				return a.print(alive, func(p *page) { explainAlive(p, alive) })
+			}
 			if err := checkID(args[0]); err != nil {
 				return err
 			}
@@ -30,6 +50,28 @@ today, rule by rule. A change of the policy never shortens what was promised.
 			}
 			return a.print(x, func(p *page) { explain(p, x) })
 		}),
+	}
+	cmd.Flags().StringVar(&vm, "vm", "", "id or name of a `VM` that is alive")
+	cmd.Flags().StringVar(&cloud, "cloud", "", "`name` of its cloud (all)")
+	return cmd
+}
+
+func explainAlive(p *page, all []wire.AliveExplanation) {
+	for i, x := range all {
+		if i > 0 {
+			p.line("")
+		}
+		p.field(string(x.ResourceKind), either(x.ResourceName), x.ResourceID)
+		p.field("cloud", x.Cloud)
+		p.field("project", either(x.Project))
+		p.field("seen", exact(x.SeenAt))
+		for _, d := range x.Disks {
+			p.line("")
+			p.line("disk %s, deleted now, would be kept until %s", either(d.Name), exact(d.RetainUntil))
+			decision(p, d.Decision)
+			p.line("")
+			trace(p, d.Trace)
+		}
 	}
 }
 
@@ -43,8 +85,12 @@ func explain(p *page, x wire.Explanation) {
 	p.line("the policy in force would decide")
 	decision(p, x.Now)
 	p.line("")
+	trace(p, x.Trace)
+}
+
+func trace(p *page, rules []policy.RuleTrace) {
 	var rows [][]string
-	for _, t := range x.Trace {
+	for _, t := range rules {
 		outcome := t.Outcome
 		if t.Error != "" {
 			outcome += ": " + t.Error

@@ -63,7 +63,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: restorer{s.restorer, s.collector, d.log.With("component", "api")},
 		Clouder:  clouder{s.clouder, s.collector, d.log.With("component", "api")},
 		Exporter: s.exporter, Isolator: s.isolator, Purger: s.collector, Pauser: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,
-		Policy: explainer{d.policies, d.registry}, Locks: d.policies, Coverage: s.inquirer, Simulator: quarantine.NewSimulator(d.catalog, d.registry, d.clock), Parents: s.flattener, Clusters: d.registry,
+		Policy: explainer{d.policies, d.registry}, Locks: d.policies, Sightings: d.catalog, Coverage: s.inquirer, Simulator: quarantine.NewSimulator(d.catalog, d.registry, d.clock), Parents: s.flattener, Clusters: d.registry,
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return s.reconciler.Rebuild(ctx, actor, d.catalog)
 		},

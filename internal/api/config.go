@@ -46,6 +46,7 @@ type Config struct {
 	Doctor    Doctor
 	Policy    Explainer
 	Locks     PolicyLocks
+	Sightings Sightings
 	Coverage  Coverage
 	Simulator Simulator
 	Parents   Parents
@@ -173,6 +174,11 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
+}
+
+// Sightings finds what is alive: *catalog.Catalog.
+type Sightings interface {
+	FindSightings(ctx context.Context, cloud, resource string, limit int) ([]quarantine.Sighting, error)
 }
 
 // Simulator replays the history under another policy: *quarantine.Simulator.

@@ -171,7 +171,7 @@ func (w *world) wire() {
 		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
 		Purger:   collector, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
-		Policy: explainer{policies, w.ceph}, Locks: policies, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
+		Policy: explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return reconciler.Rebuild(ctx, actor, cat)

@@ -107,6 +107,17 @@ func decodeSighting(at int64, record []byte) (quarantine.Sighting, error) {
 	return quarantine.Sighting{SeenAt: time.UnixMicro(at).UTC(), Deletion: d}, err
 }
 
+// Every record is read for a name: it is a person's question, and no index is kept
+// for it.
+const findSightingsQuery = `SELECT s.seen_at, r.record FROM sightings s JOIN sighting_records r ON r.n = s.n
+	WHERE s.dead = 0 AND (?1 = '' OR s.cloud = ?1) AND (s.id = ?2 OR json_extract(r.record, '$.resource_name') = ?2) ORDER BY s.cloud, s.kind, s.id LIMIT ?3`
+
+// FindSightings returns the last sightings of the living resources with that id or
+// name, of one cloud or (empty) of all; limit 0 means all.
+func (c *Catalog) FindSightings(ctx context.Context, cloud, resource string, limit int) ([]quarantine.Sighting, error) {
+	return c.sightings(ctx, "find what is called "+resource, findSightingsQuery, asKept(cloud), asKept(resource), orAll(limit))
+}
+
 const vanishedQuery = `SELECT s.seen_at, r.record FROM sightings s JOIN sighting_records r ON r.n = s.n
 	WHERE s.cloud = ? AND s.dead = 0 AND s.seen_at < ? ORDER BY s.seen_at, s.kind, s.id LIMIT ?`
 
@@ -117,9 +128,13 @@ func (c *Catalog) Vanished(ctx context.Context, cloud string, before time.Time, 
 	if limit < 0 {
 		return nil, invalidf("a page of %d sightings", limit)
 	}
-	rows, err := c.readDB.QueryContext(ctx, vanishedQuery, asKept(cloud), microsUp(before), orAll(limit))
+	return c.sightings(ctx, "find the vanished resources of "+cloud, vanishedQuery, asKept(cloud), microsUp(before), orAll(limit))
+}
+
+func (c *Catalog) sightings(ctx context.Context, what, query string, args ...any) ([]quarantine.Sighting, error) {
+	rows, err := c.readDB.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, unavailable(err, "find the vanished resources of %s", cloud)
+		return nil, unavailable(err, "%s", what)
 	}
 	defer rows.Close()
 	var out []quarantine.Sighting
@@ -127,7 +142,7 @@ func (c *Catalog) Vanished(ctx context.Context, cloud string, before time.Time, 
 		var at int64
 		var record []byte
 		if err := rows.Scan(&at, &record); err != nil {
-			return nil, unavailable(err, "find the vanished resources of %s", cloud)
+			return nil, unavailable(err, "%s", what)
 		}
 		s, err := decodeSighting(at, record)
 		if err != nil {
@@ -136,7 +151,7 @@ func (c *Catalog) Vanished(ctx context.Context, cloud string, before time.Time, 
 		out = append(out, s)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, unavailable(err, "find the vanished resources of %s", cloud)
+		return nil, unavailable(err, "%s", what)
 	}
 	return out, nil
 }

@@ -75,6 +75,16 @@ func (c *Client) Simulate(ctx context.Context, r wire.SimulateRequest) (quaranti
 	return answer[quarantine.Simulation](ctx, c, call{method: http.MethodPost, path: "/v1/policy/simulate", body: r, long: true})
 }
 
+// ExplainAlive says what would be decided about what is alive and has that id or
+// name, in one cloud or (empty) in all. quarantine.ErrNotFound.
+func (c *Client) ExplainAlive(ctx context.Context, cloud, resource string) ([]wire.AliveExplanation, error) {
+	query := url.Values{"resource": {resource}}
+	if cloud != "" {
+		query.Set("cloud", cloud)
+	}
+	return answer[[]wire.AliveExplanation](ctx, c, call{method: http.MethodGet, path: "/v1/policy/explain", query: query})
+}
+
 // Locks returns the locked rules of the policy in force.
 func (c *Client) Locks(ctx context.Context) ([]policy.Lock, error) {
 	return answer[[]policy.Lock](ctx, c, call{method: http.MethodGet, path: "/v1/policy/locks"})

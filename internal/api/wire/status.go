@@ -49,6 +49,29 @@ type Explanation struct {
 	Trace    []policy.RuleTrace  `json:"trace"`
 }
 
+// AliveExplanation says what the policy in force would decide about a resource that is
+// alive, if it were deleted now (GET /v1/policy/explain?resource=ID|NAME).
+type AliveExplanation struct {
+	Cloud        string                  `json:"cloud"`
+	ResourceKind quarantine.ResourceKind `json:"resource_kind"`
+	ResourceID   string                  `json:"resource_id"`
+	ResourceName string                  `json:"resource_name,omitempty"`
+	Project      string                  `json:"project,omitempty" doc:"name, or id"`
+	SeenAt       time.Time               `json:"seen_at" doc:"when the cloud was asked last what it is"`
+	Disks        []AliveDisk             `json:"disks" doc:"as far as the cloud says them; at least one"`
+}
+
+// AliveDisk is one disk of a resource that is alive. Its size is not known, and is 0
+// for the policy.
+type AliveDisk struct {
+	Name        string              `json:"name,omitempty" doc:"of the image, or how it begins"`
+	Pool        string              `json:"pool,omitempty"`
+	Role        string              `json:"role,omitempty"`
+	RetainUntil time.Time           `json:"retain_until"`
+	Decision    quarantine.Decision `json:"decision"`
+	Trace       []policy.RuleTrace  `json:"trace"`
+}
+
 // Hooked is the answer to a hook (POST /v1/hooks/{source}).
 type Hooked struct {
 	DryRun    bool                  `json:"dry_run,omitempty"`
