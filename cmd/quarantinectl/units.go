@@ -56,7 +56,7 @@ var iecUnits = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 // UTC.
 func parseTime(s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := quarantine.ParseTime(layout, s); err == nil {
 			return t.UTC(), nil
 		}
 	}

@@ -101,7 +101,7 @@ func moment(name, s string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := quarantine.ParseTime(layout, s); err == nil {
 			return t.UTC(), nil
 		}
 	}

@@ -27,7 +27,7 @@ func (in *deletionJSON) times(d *quarantine.Deletion) (field string, err error) 
 		if f.value == "" {
 			continue
 		}
-		t, err := time.Parse(time.RFC3339, f.value)
+		t, err := quarantine.ParseTime(time.RFC3339, f.value)
 		if err != nil || len(f.value) > maxTime {
 			return f.name, fmt.Errorf("expected a time like 2026-03-02T10:11:12Z (RFC 3339), got %q", cut(f.value))
 		}

@@ -157,7 +157,7 @@ func utc(t text) time.Time {
 		"2006-01-02T15:04:05",       // unversioned launched_at
 		"2006-01-02 15:04:05Z07:00", // unversioned created_at
 	} {
-		at, err := time.Parse(layout, string(t))
+		at, err := quarantine.ParseTime(layout, string(t))
 		if err == nil && at.Year() > 1970 && at.Year() < 9999 {
 			return at.UTC()
 		}
