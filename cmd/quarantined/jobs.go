@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"quarantine/internal/quarantine"
 )
@@ -133,30 +132,45 @@ func (j *jobs) LastRuns(ctx context.Context) ([]quarantine.LastRun, error) {
 }
 
 // schedule runs the jobs by their cron lines, in UTC, until ctx ends, and then
-// waits for those that are running.
+// waits for those that are running. A job that still runs when its next slot
+// comes is passed over, and one that panics ends alone.
 func (j *jobs) schedule(ctx context.Context, lines map[string]string, jitter time.Duration) error {
-	logger := cronLogger{j.log}
-	// Recover inside: a panic that came by SkipIfStillRunning would leave the job
-	// marked as running for ever.
-	c := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
-		cron.WithChain(cron.SkipIfStillRunning(logger), cron.Recover(logger)))
-	for name, line := range lines {
-		_, err := c.AddFunc(line, func() {
-			if !pause(ctx, jitter) {
-				return
-			}
-			if _, err := j.RunJob(ctx, "cron", name, quarantine.JobOptions{}); err != nil && !errors.Is(err, context.Canceled) {
-				j.log.Error("job", "job", name, "error", err)
-			}
-		})
-		if err != nil {
-			return fmt.Errorf("schedule %s at %q: %w", name, line, err)
+	table, err := newTimetable(lines, j.clock())
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		for _, name := range table.due(j.clock()) {
+			running.Go(func() { j.scheduled(ctx, name, jitter) })
+		}
+		timer := time.NewTimer(table.wait(j.clock()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
 		}
 	}
-	c.Start()
-	<-ctx.Done()
-	<-c.Stop().Done()
-	return nil
+}
+
+// scheduled is one run of a job by the schedule.
+func (j *jobs) scheduled(ctx context.Context, name string, jitter time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.log.Error("job panicked", "job", name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	if !pause(ctx, jitter) {
+		return
+	}
+	switch _, err := j.RunJob(ctx, "cron", name, quarantine.JobOptions{}); {
+	case errors.Is(err, quarantine.ErrBusy):
+		j.log.Warn("job skipped: the last run still goes on", "job", name)
+	case err != nil && !errors.Is(err, context.Canceled):
+		j.log.Error("job", "job", name, "error", err)
+	}
 }
 
 // pause waits for a random part of the jitter, so that several daemons do not
@@ -173,19 +187,4 @@ func pause(ctx context.Context, jitter time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// cronLogger hands cron's own messages (a skipped run, a panic) to slog.
-type cronLogger struct{ log *slog.Logger }
-
-func (l cronLogger) Info(msg string, kv ...any) {
-	if msg == "skip" {
-		l.log.Warn("job skipped: the last run still goes on")
-		return
-	}
-	l.log.Debug("cron: "+msg, kv...)
-}
-
-func (l cronLogger) Error(err error, msg string, kv ...any) {
-	l.log.Error("cron: "+msg, append(kv, "error", err)...)
 }
