@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"quarantine/internal/cephcaps"
@@ -44,11 +45,15 @@ type userCap struct {
 	caps cephcaps.Caps
 }
 
+// EvidencePrefix begins the names of pools that the clouds' keys have no caps on.
+const EvidencePrefix = "evidence-"
+
 // userCaps returns the caps of the lab's users for the pools.
 func userCaps(pools []string) []userCap {
+	theirs := slices.DeleteFunc(slices.Clone(pools), func(p string) bool { return strings.HasPrefix(p, EvidencePrefix) })
 	return []userCap{
-		{Cloud, cephcaps.CloudCaps(pools)},
-		{ClassicCloud, cephcaps.CloudCaps(nil, pools...)},
+		{Cloud, cephcaps.CloudCaps(theirs)},
+		{ClassicCloud, cephcaps.CloudCaps(nil, theirs...)},
 		{Quarantine, cephcaps.QuarantineCaps(pools...)},
 		{Auditor, cephcaps.AuditCaps()},
 	}
