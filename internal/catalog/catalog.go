@@ -30,8 +30,8 @@ type Options struct {
 }
 
 // Catalog implements quarantine.Disks, quarantine.Deletions, quarantine.Marks,
-// quarantine.Forgetter, quarantine.Inventory, quarantine.Inquiries and
-// quarantine.SeenImages. Its methods may be called by many goroutines.
+// quarantine.Forgetter, quarantine.Inventory, quarantine.Inquiries,
+// quarantine.SeenImages and quarantine.Requests. Its methods may be called by many goroutines.
 type Catalog struct {
 	path    string
 	writeDB *sql.DB
@@ -47,6 +47,7 @@ var (
 	_ quarantine.Inventory  = (*Catalog)(nil)
 	_ quarantine.Inquiries  = (*Catalog)(nil)
 	_ quarantine.SeenImages = (*Catalog)(nil)
+	_ quarantine.Requests   = (*Catalog)(nil)
 )
 
 // Open opens the catalog at the path, which it makes (readable by its owner

@@ -116,7 +116,9 @@ type Disk struct {
 	RestoredTo string    `json:"restored_to,omitempty"`
 
 	Decision Decision `json:"decision"`
-	Holds    []Hold   `json:"holds,omitempty"`
+	// Shortened is set where two people cut the decision's promise short.
+	Shortened *Shortening `json:"shortened,omitempty"`
+	Holds     []Hold      `json:"holds,omitempty"`
 
 	// Parent is the base image that the disk is, or was, a clone of; nil: none.
 	Parent *Parent `json:"parent,omitempty"`

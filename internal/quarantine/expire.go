@@ -87,6 +87,10 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) (Disk,
 }
 
 func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, earlyBy string) (Disk, error) {
+	return c.mark(ctx, d, Entry{Act: "expire", Actor: actor, Reason: reason}, earlyBy)
+}
+
+func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (Disk, error) {
 	var saved Disk
 	// Before the record is written over.
 	seenOn, err := c.remover.Inspect(ctx, d.Key)
@@ -96,12 +100,11 @@ func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, ear
 	if err := c.recordAgrees(ctx, d, seenOn.Record); err != nil {
 		return d, err
 	}
-	e := Entry{Act: "expire", Actor: actor, Reason: reason}
 	if earlyBy != "" {
-		e.Detail = map[string]string{detailEarlyBy: earlyBy}
+		e.Detail = withDetail(e.Detail, detailEarlyBy, earlyBy)
 	}
 	err = c.ledger.witnessed(ctx, d, e, func() (err error) {
-		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: actor, Reason: reason}, func(n *Disk) {
+		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: e.Actor, Reason: e.Reason}, func(n *Disk) {
 			n.ExpiringAt = c.ledger.clock().UTC().Truncate(time.Second)
 			n.EarlyBy = earlyBy
 		})
@@ -121,6 +124,11 @@ func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (
 	if err := errors.Join(required(actor, "who"), required(reason, "a reason")); err != nil {
 		return Disk{}, err
 	}
+	return c.expireEarly(ctx, id, Entry{Act: "expire", Actor: actor, Reason: reason}, func(*Disk) error { return nil })
+}
+
+// expireEarly is ExpireEarly, where stands has nothing against it.
+func (c *Collector) expireEarly(ctx context.Context, id string, e Entry, stands func(*Disk) error) (Disk, error) {
 	unlock, err := c.ledger.lock(ctx, id)
 	if err != nil {
 		return Disk{}, err
@@ -130,7 +138,6 @@ func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (
 	if err != nil {
 		return d, err
 	}
-	e := Entry{Act: "expire", Actor: actor, Reason: reason}
 	if err := c.clock.observe(ctx); err != nil {
 		// By a wrong clock the grace would begin in the past.
 		return d, c.ledger.refuse(ctx, d, e, err)
@@ -148,5 +155,8 @@ func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (
 	if err := mayCutShort(&d, c.ledger.clock().UTC()); err != nil {
 		return d, c.ledger.refuse(ctx, d, e, err)
 	}
-	return c.markExpiring(ctx, d, actor, reason, actor)
+	if err := stands(&d); err != nil {
+		return d, c.ledger.refuse(ctx, d, e, err)
+	}
+	return c.mark(ctx, d, e, e.Actor)
 }

@@ -14,7 +14,8 @@ type history struct {
 	adopted bool
 	// sealed: this service took the seal, and has not taken it off again.
 	sealed bool
-	// retainUntil is the latest date that it was promised.
+	// retainUntil is the latest date that it was promised, after what two people
+	// together took from that.
 	retainUntil time.Time
 	// minUntil is the latest date before which no early purge was to be, and
 	// compliance that none was to be at all.
@@ -22,6 +23,11 @@ type history struct {
 	compliance bool
 	// keepLast is the latest word about the last of its kind.
 	keepLast KeepLast
+	// asked are those who made requests about the disk, by the request's id;
+	// agreed those that another person approved. shortened is what came of one.
+	asked     map[string]string
+	agreed    map[string]bool
+	shortened *Shortening
 	// holds are all legal holds, released ones too.
 	holds []Hold
 	// expiring: the last that happened to it is that it was marked; earlyBy is
@@ -56,7 +62,7 @@ func (l *Ledger) history(ctx context.Context, id string) history {
 
 // replay is what follows from a disk's entries, which are in order.
 func replay(entries []Entry) history {
-	var h history
+	h := history{asked: map[string]string{}, agreed: map[string]bool{}}
 	for _, e := range entries {
 		if e.Outcome != OutcomeDone {
 			continue
@@ -78,8 +84,16 @@ func replay(entries []Entry) history {
 		case actIsolateAsked:
 			h.isolateBy = e.Actor
 		case "adopt":
+			h.shortened = nil
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
 			h.lives = append(h.lives, life{e.Detail[detailName], h.deletion})
+		case "request":
+			h.asked[e.Detail[detailRequest]] = e.Actor
+		case "approve":
+			by := h.asked[e.Detail[detailRequest]]
+			h.agreed[e.Detail[detailRequest]] = by != "" && by != e.Actor
+		case "shorten":
+			h.shorten(e)
 		case "seal":
 			h.sealed = true
 		case "unseal":
@@ -106,6 +120,20 @@ func replay(entries []Entry) history {
 		}
 	}
 	return h
+}
+
+// shorten takes from the promise what two people agreed upon, and only that: the
+// log must have who asked and that somebody else approved, and the promise that
+// they cut short must be the one that the log knows, or a longer one.
+func (h *history) shorten(e Entry) {
+	until, err := time.Parse(time.RFC3339, e.Detail[detailRetainUntil])
+	from, ferr := time.Parse(time.RFC3339, e.Detail[basisKept])
+	id := e.Detail[detailRequest]
+	if err != nil || ferr != nil || !h.agreed[id] || h.retainUntil.After(from) {
+		return
+	}
+	h.retainUntil = until
+	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"]}
 }
 
 // The keys of a custody entry's detail that replay reads.

@@ -87,6 +87,8 @@ func joinWithCopies(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) st
 func (j *identity) decide(d *Disk, now time.Time) {
 	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
 	switch until := promise(d, dec); {
+	case d.Shortened.covers(dec, until):
+		dec.Reason += "; two people cut it short, by request " + d.Shortened.Request
 	case until.After(d.RetainUntil):
 		d.RetainUntil = until
 	case until.Before(d.RetainUntil):

@@ -136,6 +136,9 @@ func (a *Adopter) importPromises(d *Disk, h history) {
 		d.QuarantinedAt = now
 	}
 	h.keep(d)
+	// Not what the record says of it: a forged one would keep the policy from
+	// promising more.
+	d.Shortened = h.shortened
 	asNew := *d
 	a.decide(&asNew, now)
 	d.Holds = asNew.Holds

@@ -15,9 +15,15 @@ import (
 // there.
 type site struct {
 	*world
-	keys   []quarantine.Key
-	before map[quarantine.Key]quarantine.Disk
-	paused bool
+	keys     []quarantine.Key
+	before   map[quarantine.Key]quarantine.Disk
+	paused   bool
+	requests []quarantine.Request
+	// approved is what the last act has approved, by approver; zero: nothing.
+	approved quarantine.Request
+	approver string
+	// early are the disks whose early purge two people agreed upon.
+	early map[quarantine.Key]bool
 	// collecting is true while the last act was a pass.
 	collecting bool
 }
@@ -48,6 +54,7 @@ func (s *site) acts() map[string]func(*rapid.T) {
 			}
 		}
 	}
+	people := rapid.SampledFrom([]string{"ann", "bob"})
 	return map[string]func(*rapid.T){
 		"die": func(*rapid.T) {
 			key := s.create(vms, fmt.Sprintf("disk-%d", len(s.keys)))
@@ -89,6 +96,29 @@ func (s *site) acts() map[string]func(*rapid.T) {
 			_, err := s.collector.ExpireEarly(s.ctx, "carol", d.ID, "asked for")
 			refusable(t, err)
 		}),
+		"request": on(func(t *rapid.T, d quarantine.Disk) {
+			w := quarantine.Wish{Kind: rapid.SampledFrom([]string{quarantine.RequestPurgeEarly, quarantine.RequestShorten}).Draw(t, "kind"), Subject: d.ID, Reason: "asked for"}
+			if w.Kind == quarantine.RequestShorten {
+				w.Until = s.now().Add(time.Duration(rapid.IntRange(-1, 20).Draw(t, "days")) * day)
+			}
+			r, err := s.approvals.Ask(s.ctx, people.Draw(t, "who"), w)
+			if err == nil {
+				s.requests = append(s.requests, r)
+			} else if !errors.Is(err, quarantine.ErrExists) {
+				refusable(t, err)
+			}
+		}),
+		"approve": func(t *rapid.T) {
+			if len(s.requests) > 0 {
+				r := rapid.SampledFrom(s.requests).Draw(t, "request")
+				s.approver = people.Draw(t, "who")
+				_, err := s.approvals.Approve(s.ctx, s.approver, r.ID, "agreed")
+				if refusable(t, err); err == nil {
+					s.approved = r
+				}
+			}
+		},
+		"sweep": func(t *rapid.T) { refusable(t, s.approvals.Sweep(s.ctx)) },
 		"pause": func(*rapid.T) { s.world.paused(time.Time{}); s.paused = true },
 		"resume": func(t *rapid.T) {
 			refusable(t, s.collector.Resume(s.ctx, "carol", "over"))
@@ -131,11 +161,15 @@ func (s *site) check(t *rapid.T) {
 	}
 	for _, k := range s.keys {
 		d, b := s.disk(k), s.before[k]
-		if d.RetainUntil.Before(b.RetainUntil) {
+		if d.RetainUntil.Before(b.RetainUntil) && !s.agreed(d, b, quarantine.RequestShorten) {
 			t.Fatalf("%s was kept until %s, and is until %s", d.OriginalName, b.RetainUntil, d.RetainUntil)
 		}
 		if b.Decision.Mode == quarantine.Compliance && d.Decision.Mode != quarantine.Compliance || d.Decision.Min < b.Decision.Min {
 			t.Fatalf("%s was promised %+v, and is %+v", d.OriginalName, b.Decision, d.Decision)
+		}
+		s.early[k] = s.early[k] || s.agreed(d, b, quarantine.RequestPurgeEarly)
+		if (d.EarlyBy == "ann" || d.EarlyBy == "bob") && !s.early[k] { // carol's are ExpireEarly's own
+			t.Fatalf("%s is purged early by %s, and nobody else agreed", d.OriginalName, d.EarlyBy)
 		}
 		if gone := d.State == quarantine.Purged; gone != removed[k] {
 			t.Fatalf("%s is %s, and removed: %v", d.OriginalName, d.State, removed[k])
@@ -160,16 +194,24 @@ func (s *site) check(t *rapid.T) {
 		}
 		s.before[k] = d
 	}
-	s.collecting = false
+	s.collecting, s.approved = false, quarantine.Request{}
 }
 
-// Whatever happens, in any order: a promise only grows; a disk is purged by a
+// agreed reports whether the last act was another person's approval, in time, of a
+// request of the kind about the disk, which nobody held meanwhile.
+func (s *site) agreed(d, before quarantine.Disk, kind string) bool {
+	r := s.approved
+	return r.Kind == kind && r.Disk == d.ID && r.RequestedBy != s.approver && s.now().Before(r.ExpiresAt) && !before.Held()
+}
+
+// Whatever happens, in any order: a promise only grows, unless two people agree in
+// time that it does not, and never under a hold; a disk is purged by a
 // pass, when its time is over or a person asked for it, after its grace, never
 // under a hold and never in a pause, under compliance never before its time, and
 // never before the least time of its rule; and until then its bytes are there.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}}
+		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}, early: map[quarantine.Key]bool{}}
 		acts := s.acts()
 		acts[""] = s.check
 		rt.Repeat(acts)

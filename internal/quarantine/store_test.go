@@ -33,6 +33,10 @@ func (g *guardedStore) PutDisk(ctx context.Context, d quarantine.Disk) (quaranti
 	return write(g.p, "put."+string(d.State), func() (quarantine.Disk, error) { return g.store.PutDisk(ctx, d) })
 }
 
+func (g *guardedStore) PutRequest(ctx context.Context, r quarantine.Request) (quarantine.Request, error) {
+	return write(g.p, "request."+string(r.State), func() (quarantine.Request, error) { return g.store.PutRequest(ctx, r) })
+}
+
 func (g *guardedStore) DropLost(ctx context.Context, id string) error {
 	_, err := write(g.p, "droplost", func() (int, error) { return 0, g.store.DropLost(ctx, id) })
 	return err

@@ -49,6 +49,7 @@ type world struct {
 	log     *syncBuffer
 	safety  quarantine.Safety
 	lost    time.Duration // LostAfter
+	alone   bool          // approvals are not required
 
 	clockMu sync.Mutex
 	time    time.Time
@@ -62,6 +63,7 @@ type world struct {
 	restorer   *quarantine.Restorer
 	exporter   *quarantine.Exporter
 	collector  *quarantine.Collector
+	approvals  *quarantine.Approvals
 	reconciler *quarantine.Reconciler
 	flattener  *quarantine.Flattener
 	guard      *quarantine.GuardKeeper
@@ -121,6 +123,9 @@ func (w *world) restart() {
 	w.restorer = quarantine.NewRestorer(w.ledger, w.ceph, w.ceph, w.ceph)
 	w.exporter = quarantine.NewExporter(w.ledger, w.ceph)
 	w.collector = quarantine.NewCollector(w.ledger, w.ceph, w.ceph.Remover(), w.ceph, w.policy, cat, w.safety)
+	w.approvals = quarantine.NewApprovals(w.ledger, cat, map[string]quarantine.RequestAct{
+		quarantine.RequestPurgeEarly: w.collector.EarlyPurge(), quarantine.RequestShorten: w.holds.Shorten(),
+	}, quarantine.ApprovalsConfig{Expire: 3 * day, Alone: w.alone})
 	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat})
 	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)

@@ -22,6 +22,7 @@ type Store interface {
 	quarantine.Inventory
 	quarantine.Inquiries
 	quarantine.SeenImages
+	quarantine.Requests
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
@@ -67,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OpenDeletions":                    openDeletions,
 		"OpenDeletions/closed and open":    closeDeletion,
 		"Marks":                            marks,
+		"Requests":                         requests,
 		"See/keeps the last":               seeKeepsTheLast,
 		"See/ErrInvalid":                   seeInvalid,
 		"See/concurrent sweeps":            seeConcurrent,
@@ -214,7 +216,8 @@ func full(id string) quarantine.Disk {
 		Holds: []quarantine.Hold{
 			{CaseID: "c1", Reason: "why", By: "ann", PlacedAt: at},
 			{CaseID: "c2", Reason: "why", By: "ann", PlacedAt: at, Released: at.Add(time.Hour), ReleaseBy: "bob", ReleaseReason: "done"}},
-		Deletion: &del, Sealed: true, EarlyBy: "ann", Intent: "flatten", RecordStale: true,
+		Shortened: &quarantine.Shortening{Request: "q1", RequestedBy: "ann", ApprovedBy: "bob", From: at, To: at, Rule: "r"},
+		Deletion:  &del, Sealed: true, EarlyBy: "ann", Intent: "flatten", RecordStale: true,
 	}
 }
 
