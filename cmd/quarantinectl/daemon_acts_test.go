@@ -36,7 +36,15 @@ func (x *daemon) act(w http.ResponseWriter, r *http.Request) {
 	case "purge":
 		var in wire.ReasonRequest
 		if err = decode(r, &in); err == nil {
-			reply(w)(purgeDisk(d.Disk))
+			reply(w)(purgeDisk(d.Disk, in))
+			return
+		}
+	case "shorten":
+		var in wire.ShortenRequest
+		if err = decode(r, &in); err == nil {
+			q := openRequest()
+			q.Kind, q.Subject, q.Disk, q.Detail, q.Reason = quarantine.RequestShorten, d.ID, d.ID, map[string]string{"until": exact(in.Until)}, in.Reason
+			reply(w)(q, nil)
 			return
 		}
 	case "restore":
@@ -97,12 +105,48 @@ func extendDisk(d wire.Disk, in wire.ExtendRequest) (wire.Disk, error) {
 	return d, nil
 }
 
-func purgeDisk(d wire.Disk) (wire.Disk, error) {
+// purgeDisk makes a request; one with the reason "alone" is done at once.
+func purgeDisk(d wire.Disk, in wire.ReasonRequest) (quarantine.Request, error) {
 	if d.Held {
-		return d, refused("disk %s is on hold: CERT-17", d.ID)
+		return quarantine.Request{}, refused("disk %s is on hold: CERT-17", d.ID)
 	}
-	d.State, d.EarlyBy, d.ExpiringAt = string(quarantine.Expiring), "boss", at("2026-11-20T08:00:00Z")
-	return d, nil
+	q := openRequest()
+	q.Subject, q.Disk, q.Reason = d.ID, d.ID, in.Reason
+	if in.Reason == "alone" {
+		q.State = quarantine.RequestDone
+	}
+	return q, nil
+}
+
+func openRequest() quarantine.Request {
+	return quarantine.Request{
+		ID: "9c0ffee0c0ffee09", Kind: quarantine.RequestPurgeEarly, Subject: webID, Disk: webID, Reason: "erasure request 12", RequestedBy: "ops",
+		RequestedAt: at("2026-11-20T08:00:00Z"), ExpiresAt: at("2026-11-23T08:00:00Z"), State: quarantine.RequestOpen,
+	}
+}
+
+// request knows one request, which is the caller's own for the operator.
+func (x *daemon) request(w http.ResponseWriter, r *http.Request) {
+	q, err := openRequest(), error(nil)
+	if r.PathValue("id") != q.ID {
+		err = fmt.Errorf("request %s: %w", r.PathValue("id"), quarantine.ErrNotFound)
+	}
+	var in wire.ReasonRequest
+	if err == nil && r.Method == http.MethodPost {
+		err = decode(r, &in)
+		q.DecidedBy, q.DecidedAt, q.DecisionReason = "boss", at("2026-11-20T09:00:00Z"), in.Reason
+	}
+	switch act := r.PathValue("act"); {
+	case act == "approve" && in.Reason == "my own":
+		err = refused("request %s is your own; it takes another person to approve it", q.ID)
+	case act == "approve":
+		q.State, q.DoneAt = quarantine.RequestDone, q.DecidedAt
+	case act == "deny":
+		q.State = quarantine.RequestDenied
+	case act == "withdraw":
+		q.State = quarantine.RequestWithdrawn
+	}
+	reply(w)(q, err)
 }
 
 // restoreDisk streams steps of a flatten; a clone named full fails in the

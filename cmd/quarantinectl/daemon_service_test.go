@@ -115,6 +115,7 @@ func status() wire.Status {
 		Guards:    guardStatuses(),
 		Jobs:      []quarantine.LastRun{{Job: quarantine.JobCollect, StartedAt: at("2026-11-20T07:00:00Z"), EndedAt: at("2026-11-20T07:00:09Z"), LastSuccess: at("2026-11-20T07:00:09Z"), Acts: 12}},
 		Policy:    wire.PolicyStatus{Digest: "c0ffee00c0ffee00c0ffee00c0ffee00"},
+		Requests:  []quarantine.Request{openRequest()},
 		Listeners: []wire.Connection{{Name: "prod"}},
 		Watches:   []wire.Connection{{Name: "vms", Up: true}},
 	}

@@ -53,6 +53,9 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/disks/{id}", func(w http.ResponseWriter, r *http.Request) { reply(w)(diskOf(r.PathValue("id"))) })
 	mux.HandleFunc("GET /v1/disks/{id}/explain", explainDisk)
 	mux.HandleFunc("POST /v1/disks/{id}/{act}", d.act)
+	mux.HandleFunc("GET /v1/requests", func(w http.ResponseWriter, _ *http.Request) { reply(w)([]quarantine.Request{openRequest()}, nil) })
+	mux.HandleFunc("GET /v1/requests/{id}", d.request)
+	mux.HandleFunc("POST /v1/requests/{id}/{act}", d.request)
 	mux.HandleFunc("POST /v1/restore", d.restores.vm)
 	mux.HandleFunc("POST /v1/restores/{restore}/cancel", d.restores.cancel)
 	mux.HandleFunc("GET /v1/guard", showGuard)
@@ -144,7 +147,7 @@ func (d *daemon) recorded(next http.Handler) http.Handler {
 }
 
 func needsAdmin(r *http.Request) bool {
-	return r.Method == http.MethodPut || strings.HasSuffix(r.URL.Path, "/purge") ||
+	return r.Method == http.MethodPut || strings.HasSuffix(r.URL.Path, "/approve") || strings.HasSuffix(r.URL.Path, "/deny") ||
 		strings.HasSuffix(r.URL.Path, "/release") || strings.HasSuffix(r.URL.Path, "/rebuild") || strings.HasSuffix(r.URL.Path, "/resume")
 }
 

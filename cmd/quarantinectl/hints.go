@@ -89,6 +89,8 @@ func (a *app) hintOf(err error) string {
 		return "try again in a moment"
 	case errors.Is(err, quarantine.ErrUnavailable):
 		return "quarantinectl doctor"
+	case errors.Is(err, quarantine.ErrExists) && strings.Contains(err.Error(), "request"):
+		return "quarantinectl request list"
 	case errors.Is(err, quarantine.ErrExists):
 		return "choose another name"
 	case errors.Is(err, os.ErrPermission):

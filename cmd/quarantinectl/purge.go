@@ -14,26 +14,29 @@ func purgeCommand(a *app) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "purge ID --reason TEXT",
-		Short: "Let a disk go before its time",
-		Long: `Let a disk go before its time. It is only marked: the first pass of the
-collector after the grace period (collect.grace of the daemon's configuration)
-frees its space, and until then a hold or an extension takes the request back.
-It takes an admin's token, asks first, and is refused (4) under a hold.
+		Short: "Ask for a disk to go before its time",
+		Long: `Ask for a disk to go before its time. It takes two people: an admin other than
+you approves the request (quarantinectl request approve). Then the disk is only
+marked: the first pass of the collector after the grace period (collect.grace of
+the daemon's configuration) frees its space, and until then a hold or an
+extension takes it back. It asks first, and is refused (4) under a hold. Where
+the daemon's configuration has approvals.required: false, an admin's own word is
+enough.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitRefused, exitUnreachable),
 		Example:           `  quarantinectl purge 3fa1c09be2d47a55 --reason "erasure request 12"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeDisk,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-		d, err := a.confirmDisk(ctx, c, args[0], yes, "Purge it early?")
+		d, err := a.confirmDisk(ctx, c, args[0], yes, "Have it purged early?")
 		if err != nil {
 			return err
 		}
-		after, err := c.Purge(ctx, d.ID, r)
+		asked, err := c.Purge(ctx, d.ID, r)
 		if err != nil {
 			return err
 		}
-		return a.changed(after, "marked; its space is freed by the collector when the grace period is over")
+		return a.asked(asked)
 	})
 	reasonFlag(cmd, &r.Reason)
 	yesFlag(cmd, &yes)

@@ -72,6 +72,10 @@ func showStatus(p *page, st wire.Status) {
 	for _, c := range st.Watches {
 		rows = append(rows, []string{"watch of " + c.Name, upWord(c)})
 	}
+	if len(st.Requests) > 0 {
+		requestTable(p, st.Requests)
+		p.line("")
+	}
 	p.section("connections", "none", []column{{title: "WHAT", fit: cut}, {title: "STATE"}}, rows)
 }
 

@@ -56,6 +56,7 @@ type services struct {
 	intake     *quarantine.Intake
 	inquirer   *quarantine.Inquirer
 	collector  *quarantine.Collector
+	approvals  *quarantine.Approvals
 	doctor     *doctor
 }
 
@@ -176,6 +177,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	})
 	// The one place where something that can remove is handed over.
 	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
+	s.approvals = quarantine.NewApprovals(ledger, d.catalog, map[string]quarantine.RequestAct{
+		quarantine.RequestPurgeEarly: s.collector.EarlyPurge(), quarantine.RequestShorten: s.holds.Shorten(),
+	}, d.cfg.Approvals.domain())
 	s.flattener = quarantine.NewFlattener(ledger, d.registry, d.registry, d.catalog, d.policies, d.registry, s.collector, quarantine.FlattenConfig{
 		MaxDisks: d.cfg.Flatten.MaxDisks, BytesPerSecond: d.cfg.Flatten.BytesPerSecond, StopChecks: safety.StopChecks,
 	})
@@ -217,6 +221,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		component{name: "ceph", run: d.registry.Run},
 		component{name: "intake", run: s.intake.Run},
 		component{name: "inquirer", run: s.inquirer.Run},
+		component{name: "approvals", run: s.approvals.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, d.listMe) }},
 		component{name: "watch of the guards", run: func(ctx context.Context) error { return s.guard.Watch(ctx, d.cfg.Guard.Watch.Duration) }},
 		component{name: "cron", run: func(ctx context.Context) error {
@@ -225,6 +230,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	)
 	s.doctor = &doctor{
 		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock,
+		requests: d.catalog, approvals: d.cfg.Approvals,
 		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
 		clouds: func(ctx context.Context) ([]quarantine.Finding, error) { return d.cloudDoctor().look(ctx) },
 	}

@@ -169,7 +169,11 @@ func TestCatalogRebuild(t *testing.T) {
 	if _, err := p.Extend(ctx, disks[1].ID, wire.ExtendRequest{Until: disks[1].RetainUntil.Add(1000 * time.Hour), Reason: "longer"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Purge(ctx, disks[2].ID, wire.ReasonRequest{Reason: "the owner asked"}); err != nil {
+	asked, err := p.Purge(ctx, disks[2].ID, wire.ReasonRequest{Reason: "the owner asked"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.second().Approve(ctx, asked.ID, wire.ReasonRequest{Reason: "agreed"}); err != nil {
 		t.Fatal(err)
 	}
 	// Used bytes are measured by the reconciler and are no part of a record.

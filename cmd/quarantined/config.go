@@ -44,6 +44,7 @@ type config struct {
 	Guard     guardConfig     `yaml:"guard"`
 	Flatten   flattenConfig   `yaml:"flatten"`
 	Isolate   isolateConfig   `yaml:"isolate"`
+	Approvals approvalsConfig `yaml:"approvals"`
 	Inquire   inquireConfig   `yaml:"inquire"`
 	// Jitter delays each cron run by a random part of it, default 30s.
 	Jitter duration  `yaml:"jitter"`
@@ -256,6 +257,7 @@ func (c *config) defaults() {
 	or(&c.Guard.Watch, duration{2 * time.Second})
 	c.Flatten.defaults()
 	c.Isolate.defaults()
+	c.Approvals.defaults()
 	or(&c.Inquire.Schedule, "*/10 * * * *")
 	or(&c.Inquire.Every, duration{2 * time.Second})
 	or(&c.Inquire.Settle, duration{20 * time.Second})
@@ -371,6 +373,9 @@ func (c *config) validate() error {
 		}
 	}
 	if err := errors.Join(c.Flatten.check(), c.Isolate.check()); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Approvals.check(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Inquire.check(); err != nil {

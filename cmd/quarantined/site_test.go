@@ -23,6 +23,8 @@ import (
 const (
 	adminToken = "test-admin-token"
 	hookToken  = "test-hook-token"
+	// secondToken is of another admin, where it takes two.
+	secondToken = "test-second-token"
 )
 
 // site is a place with a pool (or a namespace of one) on the lab's Ceph, a
@@ -73,6 +75,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	write(t, s.policyPath, defaultPolicy)
 	write(t, filepath.Join(s.dir, "admin.token"), adminToken+"\n")
 	write(t, filepath.Join(s.dir, "hook.token"), hookToken+"\n")
+	write(t, filepath.Join(s.dir, "second.token"), secondToken+"\n")
 	clouds := o.clouds
 	if clouds == "" {
 		clouds = "  - {name: os, type: generic}\n"
@@ -83,6 +86,7 @@ state_dir: %[1]s/state
 policies: %[2]s
 tokens:
   - {name: carol, role: admin, file: %[1]s/admin.token}
+  - {name: dave, role: admin, file: %[1]s/second.token}
   - {name: nova, role: hook, cloud: os, file: %[1]s/hook.token}
 clouds:
 %[3]sclusters:

@@ -62,7 +62,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 		Drivers: d.drivers(), Interceptor: quarantine.NewInterceptor(s.recorder, d.registry),
 		Disks: d.catalog, Custody: d.custody, Recorder: s.recorder, Holds: s.holds, Restorer: restorer{s.restorer, s.collector, d.log.With("component", "api")},
 		Clouder:  clouder{s.clouder, s.collector, d.log.With("component", "api")},
-		Exporter: s.exporter, Isolator: s.isolator, Purger: s.collector, Pauser: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,
+		Exporter: s.exporter, Isolator: s.isolator, Approvals: s.approvals, Requests: d.catalog, Pauser: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor,
 		Policy: explainer{d.policies, d.registry}, Locks: d.policies, Sightings: d.catalog, Coverage: s.inquirer, Simulator: quarantine.NewSimulator(d.catalog, d.registry, d.clock), Parents: s.flattener, Clusters: d.registry,
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			return s.reconciler.Rebuild(ctx, actor, d.catalog)
@@ -152,6 +152,9 @@ func (d *daemon) status(ctx context.Context) (wire.Status, error) {
 		st.Guards = append(st.Guards, g)
 	}
 	if st.Pause, err = d.services.collector.Paused(ctx); err != nil {
+		return st, err
+	}
+	if st.Requests, err = d.catalog.FindRequests(ctx, pendingRequests()); err != nil {
 		return st, err
 	}
 	st.Jobs, err = d.jobs.LastRuns(ctx)

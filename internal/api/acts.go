@@ -59,9 +59,3 @@ func (s *Server) extendDisk(ctx context.Context, in *extendInput) (*answer[wire.
 		return s.cfg.Holds.Extend(ctx, actor, d.ID, in.Body.Until, in.Body.Reason)
 	})
 }
-
-func (s *Server) purgeDisk(ctx context.Context, in *reasonInput) (*answer[wire.Disk], error) {
-	return s.act(ctx, in.ID, in.Body.Reason, func(actor string, d quarantine.Disk) (quarantine.Disk, error) {
-		return s.cfg.Purger.ExpireEarly(ctx, actor, d.ID, in.Body.Reason)
-	})
-}

@@ -7,10 +7,9 @@ import (
 	"time"
 
 	"quarantine/internal/api/wire"
-	"quarantine/internal/quarantine"
 )
 
-// Holds, releases, extensions and early purges answer with the disk as it is
+// Holds, releases and extensions answer with the disk as it is
 // then, and the custody log names the token's owner.
 func TestActs(t *testing.T) {
 	t.Parallel()
@@ -33,11 +32,7 @@ func TestActs(t *testing.T) {
 		t.Errorf("extended: %+v", got)
 	}
 	w.refused(w.send(operator, "POST", path+"/extend", `{"until":"2026-12-01T00:00:00Z","reason":"slow"}`), http.StatusConflict, wire.CodeRefused, "otto")
-	got = read[wire.Disk](w, w.send(admin, "POST", path+"/purge", `{"reason":"space"}`))
-	if got.State != string(quarantine.Expiring) || got.EarlyBy != "ada" {
-		t.Errorf("purged: %+v", got)
-	}
-	if e := w.custody.last(); e.Actor != "ada" || e.Reason != "space" {
+	if e := w.custody.last(); e.Actor != "otto" || e.Reason != "slow" {
 		t.Errorf("custody: %+v", e)
 	}
 	w.silent()
@@ -69,6 +64,10 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"extend", `{"until":"next year","reason":"r"}`, "body.until"},
 		{"extend", `{"reason":"r"}`, "until"},
 		{"purge", `{"reason":""}`, "body.reason"},
+		{"shorten", `{"reason":"r"}`, "until"},
+		{"shorten", `{"until":"2026-11-19","reason":"r"}`, "body.until"},
+		{"shorten", `{"until":"2027-11-19T00:00:00Z","reason":"r"}`, "extends it"},
+		{"shorten", `{"until":"2026-11-22T00:00:00Z","reason":" "}`, "body.reason"},
 		{"export", `{"reason":" "}`, "body.reason"},
 		{"restore", `{"name":"again"}`, "reason"},
 		{"restore", `{"name":"again","reason":" "}`, "body.reason"},
@@ -100,7 +99,8 @@ func TestActsOnNothing(t *testing.T) {
 	before := w.state()
 	for act, body := range map[string]string{
 		"hold": `{"case_id":"C-1","reason":"r"}`, "release": `{"case_id":"C-1","reason":"r"}`, "extend": `{"until":"2027-11-19T00:00:00Z","reason":"r"}`,
-		"purge": `{"reason":"r"}`, "export": `{"reason":"r"}`, "restore": `{"name":"x","reason":"r"}`,
+		"shorten": `{"until":"2026-11-22T00:00:00Z","reason":"r"}`,
+		"purge":   `{"reason":"r"}`, "export": `{"reason":"r"}`, "restore": `{"name":"x","reason":"r"}`,
 	} {
 		w.refused(w.send(admin, "POST", "/v1/disks/0123456789abcdef/"+act, body), http.StatusNotFound, wire.CodeNotFound, "ada")
 	}

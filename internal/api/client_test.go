@@ -99,7 +99,7 @@ func TestClientAndServer(t *testing.T) {
 	})
 	must(t, "purge", func() error {
 		got, err := c.Purge(w.ctx, d.ID, wire.ReasonRequest{Reason: "r"})
-		return whether(err, got.State == "expiring")
+		return whether(err, got.State == quarantine.RequestOpen && got.Disk == d.ID)
 	})
 	must(t, "restore in place", func() error {
 		got, err := c.Restore(w.ctx, d.ID, wire.RestoreRequest{InPlace: true, Reason: "r"}, nil)

@@ -39,7 +39,8 @@ type Config struct {
 	Clouder   Clouder
 	Exporter  Exporter
 	Isolator  Isolator
-	Purger    Purger
+	Approvals Approvals
+	Requests  Requests
 	Pauser    Pauser
 	Guards    Guards
 	Jobs      Jobs
@@ -66,8 +67,8 @@ type Config struct {
 type Role string
 
 // The roles: a viewer looks (and tries hooks with dry_run); an operator also
-// holds, extends, restores, exports and runs jobs; an admin also releases
-// holds, purges, switches guards, confirms the clock and rebuilds the catalog.
+// holds, extends, restores, exports, runs jobs and asks for early purges; an admin
+// also releases holds, approves others' requests, switches guards, confirms the clock and rebuilds the catalog.
 const (
 	RoleViewer   Role = "viewer"
 	RoleOperator Role = "operator"
@@ -131,10 +132,18 @@ type Exporter interface {
 	Export(ctx context.Context, actor, id, reason string, sink quarantine.ExportSink) (string, error)
 }
 
-// Purger marks a disk for purge before its time: *quarantine.Collector, of
-// which the API gets no more than this.
-type Purger interface {
-	ExpireEarly(ctx context.Context, actor, id, reason string) (quarantine.Disk, error)
+// Approvals has acts done that take two people: *quarantine.Approvals.
+type Approvals interface {
+	Ask(ctx context.Context, actor string, w quarantine.Wish) (quarantine.Request, error)
+	Approve(ctx context.Context, actor, id, reason string) (quarantine.Request, error)
+	Deny(ctx context.Context, actor, id, reason string) (quarantine.Request, error)
+	Withdraw(ctx context.Context, actor, id, reason string) (quarantine.Request, error)
+}
+
+// Requests is what the API reads of the requests: see quarantine.Requests.
+type Requests interface {
+	Request(ctx context.Context, id string) (quarantine.Request, error)
+	FindRequests(ctx context.Context, f quarantine.RequestFilter) ([]quarantine.Request, error)
 }
 
 // PolicyLocks shows and unlocks the locked rules of the policy: *policy.Store.
@@ -145,7 +154,7 @@ type PolicyLocks interface {
 }
 
 // Pauser pauses removals: *quarantine.Collector, of which the API gets no more
-// than this and Purger.
+// than this.
 type Pauser interface {
 	Pause(ctx context.Context, actor, reason string, until time.Time) (quarantine.Pause, error)
 	Resume(ctx context.Context, actor, reason string) error

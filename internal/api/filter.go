@@ -82,16 +82,26 @@ func isAddress(s string) bool {
 // states reads the states, of which each value may hold several.
 func states(values []string) ([]quarantine.State, error) {
 	var out []quarantine.State
-	for _, v := range values {
-		for name := range strings.SplitSeq(v, ",") {
-			state := quarantine.State(strings.TrimSpace(name))
-			if !slices.Contains(quarantine.States(), state) {
-				return nil, invalidf("query.state: there is no state %q; there are %s", name, strings.Trim(fmt.Sprint(quarantine.States()), "[]"))
-			}
-			out = append(out, state)
+	for _, name := range separated(values) {
+		state := quarantine.State(name)
+		if !slices.Contains(quarantine.States(), state) {
+			return nil, invalidf("query.state: there is no state %q; there are %s", name, strings.Trim(fmt.Sprint(quarantine.States()), "[]"))
 		}
+		out = append(out, state)
 	}
 	return out, nil
+}
+
+// separated are the words of which each value may hold several, with commas
+// between.
+func separated(values []string) []string {
+	var out []string
+	for _, v := range values {
+		for word := range strings.SplitSeq(v, ",") {
+			out = append(out, strings.TrimSpace(word))
+		}
+	}
+	return out
 }
 
 // moment reads a time, or a date, which means its first moment in UTC. Empty

@@ -144,6 +144,10 @@ func (w *world) wire() {
 	keeper := quarantine.NewGuardKeeper(ledger, w.ceph, w.ceph, cat)
 	restorer := quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph)
 	collector := quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety())
+	holds := quarantine.NewHolds(ledger, w.ceph, w.ceph)
+	approvals := quarantine.NewApprovals(ledger, cat, map[string]quarantine.RequestAct{
+		quarantine.RequestPurgeEarly: collector.EarlyPurge(), quarantine.RequestShorten: holds.Shorten(),
+	}, quarantine.ApprovalsConfig{Expire: 3 * day})
 	w.cloud = fakecloud.New("vac", w.ceph, vms, one)
 	sum := func(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 	w.cfg = api.Config{
@@ -164,12 +168,12 @@ func (w *world) wire() {
 		Interceptor: quarantine.NewInterceptor(w.record, w.ceph),
 		Clouds:      map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
 		Clusters:    w.ceph,
-		Disks:       cat, Custody: w.custody, Recorder: w.record, Holds: quarantine.NewHolds(ledger, w.ceph, w.ceph),
+		Disks:       cat, Custody: w.custody, Recorder: w.record, Holds: holds,
 		Restorer: restorer, Clouder: quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
-		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
-		Purger:   collector, Pauser: collector,
+		Isolator:  quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
+		Approvals: approvals, Requests: cat, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Policy: explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),

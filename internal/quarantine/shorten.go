@@ -156,13 +156,17 @@ func (s *shorten) again(ctx context.Context, r Request, d Disk) error {
 }
 
 // earlyPurge is the act of requests of the kind RequestPurgeEarly.
-type earlyPurge struct{ collector *Collector }
+// It has of the Collector no more than the marking: it cannot remove.
+type earlyPurge struct {
+	ledger *Ledger
+	expire func(ctx context.Context, id string, e Entry, stands func(*Disk) error) (Disk, error)
+}
 
 // EarlyPurge is the act that marks a disk for purge before its time.
-func (c *Collector) EarlyPurge() RequestAct { return &earlyPurge{c} }
+func (c *Collector) EarlyPurge() RequestAct { return &earlyPurge{c.ledger, c.expireEarly} }
 
 func (p *earlyPurge) Prepare(ctx context.Context, r *Request) error {
-	d, err := p.collector.ledger.disks.Disk(ctx, r.Subject)
+	d, err := p.ledger.disks.Disk(ctx, r.Subject)
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,7 @@ func (p *earlyPurge) Prepare(ctx context.Context, r *Request) error {
 }
 
 func (p *earlyPurge) Check(ctx context.Context, r Request) error {
-	d, err := p.collector.ledger.disks.Disk(ctx, r.Disk)
+	d, err := p.ledger.disks.Disk(ctx, r.Disk)
 	if err != nil {
 		return err
 	}
@@ -185,16 +189,16 @@ func (p *earlyPurge) allowed(r Request, d *Disk) error {
 	case d.State != Quarantined && d.State != Expiring:
 		return refusedf("disk %s is %s", d.ID, d.State)
 	}
-	return errors.Join(mayCutShort(d, p.collector.ledger.clock().UTC()), r.stands(d))
+	return errors.Join(mayCutShort(d, p.ledger.clock().UTC()), r.stands(d))
 }
 
 func (p *earlyPurge) Do(ctx context.Context, r Request) error {
 	// It may have been done, and taken back since.
-	done, err := p.collector.ledger.happened(ctx, r.Disk, "expire", r.ID)
+	done, err := p.ledger.happened(ctx, r.Disk, "expire", r.ID)
 	if err != nil || done {
 		return err
 	}
 	e := Entry{Act: "expire", Actor: r.RequestedBy, Reason: r.Reason, Detail: map[string]string{detailRequest: r.ID, detailApproved: r.DecidedBy}}
-	_, err = p.collector.expireEarly(ctx, r.Disk, e, func(d *Disk) error { return r.stands(d) })
+	_, err = p.expire(ctx, r.Disk, e, func(d *Disk) error { return r.stands(d) })
 	return err
 }

@@ -38,13 +38,6 @@ func (c *Client) Extend(ctx context.Context, id string, r wire.ExtendRequest) (w
 	return c.act(ctx, id, "/extend", r)
 }
 
-// Purge marks a disk for purge before its time: the space is freed by a later
-// pass of the collector, after the grace period. quarantine.ErrRefused under a
-// hold.
-func (c *Client) Purge(ctx context.Context, id string, r wire.ReasonRequest) (wire.Disk, error) {
-	return c.act(ctx, id, "/purge", r)
-}
-
 func (c *Client) act(ctx context.Context, id, act string, body any) (wire.Disk, error) {
 	return onDisk[wire.Disk](ctx, c, id, act, call{method: http.MethodPost, body: body, changes: true})
 }

@@ -77,6 +77,23 @@ func TestRoutes(t *testing.T) {
 			_, err := c.Purge(ctx, id, wire.ReasonRequest{Reason: "r"})
 			return err
 		}, "POST /v1/disks/" + id + `/purge {"reason":"r"}`},
+		"shorten": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Shorten(ctx, id, wire.ShortenRequest{Until: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), Reason: "r"})
+			return err
+		}, "POST /v1/disks/" + id + `/shorten {"until":"2027-01-02T03:04:05Z","reason":"r"}`},
+		"request": {func(ctx context.Context, c *client.Client) error { _, err := c.Request(ctx, "q1"); return err }, "GET /v1/requests/q1"},
+		"approve": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Approve(ctx, "q1", wire.ReasonRequest{Reason: "r"})
+			return err
+		}, `POST /v1/requests/q1/approve {"reason":"r"}`},
+		"deny": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Deny(ctx, "q1", wire.ReasonRequest{Reason: "r"})
+			return err
+		}, `POST /v1/requests/q1/deny {"reason":"r"}`},
+		"withdraw": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Withdraw(ctx, "q1", wire.ReasonRequest{Reason: "r"})
+			return err
+		}, `POST /v1/requests/q1/withdraw {"reason":"r"}`},
 		"guard": {func(ctx context.Context, c *client.Client) error { _, err := c.Guard(ctx, "vms/ns"); return err }, "GET /v1/guard?pool=vms%2Fns"},
 		"set guard": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.SetGuard(ctx, "main:vms", wire.GuardRequest{On: true})
@@ -137,10 +154,16 @@ func TestListsBehindAPath(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /q/v1/guard", answer(http.StatusOK, "application/json", `[{"fault":"off"}]`))
+	mux.HandleFunc("GET /q/v1/requests", func(w http.ResponseWriter, r *http.Request) {
+		answer(http.StatusOK, "application/json", `[{"id":"`+r.URL.RawQuery+`"}]`)(w, r)
+	})
 	mux.HandleFunc("GET /q/v1/doctor", answer(http.StatusOK, "application/json; charset=utf-8", `[{"severity":"fault","subject":"s","problem":"p"}]`))
 	c := serve(t, mux.ServeHTTP, func(cfg *client.Config) { cfg.Server += "/q/" })
 	if guards, err := c.Guards(t.Context()); err != nil || len(guards) != 1 || guards[0].Fault != "off" {
 		t.Errorf("guards: %+v, %v", guards, err)
+	}
+	if found, err := c.Requests(t.Context(), []quarantine.RequestState{quarantine.RequestDone, quarantine.RequestDenied}, 7); err != nil || len(found) != 1 || found[0].ID != "limit=7&state=done%2Cdenied" {
+		t.Errorf("requests: %+v, %v", found, err)
 	}
 	if found, err := c.Doctor(t.Context()); err != nil || len(found) != 1 || found[0].Severity != quarantine.SeverityFault {
 		t.Errorf("doctor: %+v, %v", found, err)

@@ -77,6 +77,9 @@ type Disk struct {
 	Flatten    string `json:"flatten,omitempty" doc:"when that rule has the disk flattened: on-hold, when-parent-blocked or always; never where it is left out"`
 	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time"`
 
+	// Shortened is set where two people cut the promise short.
+	Shortened *quarantine.Shortening `json:"shortened,omitempty" doc:"who agreed that it goes earlier than it was promised"`
+
 	Held  bool              `json:"held" doc:"a hold is open"`
 	Holds []quarantine.Hold `json:"holds" doc:"all holds, released ones too"`
 }
@@ -94,7 +97,7 @@ func FromDisk(d quarantine.Disk) Disk {
 		DeletedAt: d.DeletedAt.UTC(), QuarantinedAt: d.QuarantinedAt.UTC(), RetainUntil: d.RetainUntil.UTC(),
 		ExpiringAt: d.ExpiringAt, PurgedAt: d.PurgedAt, RestoredAt: d.RestoredAt, RestoredTo: d.RestoredTo,
 		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,
-		EarlyBy: d.EarlyBy, Held: d.Held(), Holds: d.Holds,
+		EarlyBy: d.EarlyBy, Shortened: d.Shortened, Held: d.Held(), Holds: d.Holds,
 	}
 	w.CopyOf, w.Copies, w.IsolateBy = d.CopyOf, d.Copies, d.IsolateBy
 	w.Flatten, w.Parent = string(d.Decision.Flatten), fromParent(d.Parent)

@@ -20,8 +20,16 @@ type ExtendRequest struct {
 	Reason string    `json:"reason" minLength:"1" maxLength:"2000"`
 }
 
+// ShortenRequest asks for an earlier retain-until (POST /v1/disks/{id}/shorten).
+// The answer is a quarantine.Request.
+type ShortenRequest struct {
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason" minLength:"1" maxLength:"2000"`
+}
+
 // ReasonRequest is the body of acts that need nothing else (POST
-// /v1/disks/{id}/purge, /v1/disks/{id}/export, /v1/collect/resume).
+// /v1/disks/{id}/purge, /v1/disks/{id}/export, /v1/collect/resume,
+// /v1/requests/{request}/approve, deny and withdraw).
 type ReasonRequest struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 }

@@ -23,6 +23,8 @@ type Status struct {
 	Watches   []Connection             `json:"watches"`
 	// Pause is a person's word that nothing is to be removed; nil: there is none.
 	Pause *quarantine.Pause `json:"pause,omitempty"`
+	// Requests are those that wait for an approval, or for their act.
+	Requests []quarantine.Request `json:"requests,omitempty"`
 }
 
 // PolicyStatus tells which policy is in force.
