@@ -31,7 +31,8 @@ type Options struct {
 
 // Catalog implements quarantine.Disks, quarantine.Deletions, quarantine.Marks,
 // quarantine.Forgetter, quarantine.Inventory, quarantine.Inquiries,
-// quarantine.SeenImages and quarantine.Requests. Its methods may be called by many goroutines.
+// quarantine.SeenImages, quarantine.Requests, quarantine.CaseStore and
+// quarantine.StandingStore. Its methods may be called by many goroutines.
 type Catalog struct {
 	path    string
 	writeDB *sql.DB
@@ -48,6 +49,9 @@ var (
 	_ quarantine.Inquiries  = (*Catalog)(nil)
 	_ quarantine.SeenImages = (*Catalog)(nil)
 	_ quarantine.Requests   = (*Catalog)(nil)
+
+	_ quarantine.CaseStore     = (*Catalog)(nil)
+	_ quarantine.StandingStore = (*Catalog)(nil)
 )
 
 // Open opens the catalog at the path, which it makes (readable by its owner

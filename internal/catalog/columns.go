@@ -42,6 +42,7 @@ func columnsOf(d *quarantine.Disk, record []byte) []column {
 		{"isolate", bit(d.WantsCopy())},
 		{"sealed", bit(d.Sealed)},
 		{"record_stale", bit(d.RecordStale)},
+		{"unchecked", bit(d.HoldsUnchecked)},
 		{"record", string(record)},
 	}
 }

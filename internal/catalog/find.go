@@ -289,6 +289,9 @@ func (w *where) filter(f quarantine.DiskFilter) {
 	if f.Unexplained {
 		w.and("explained = 0")
 	}
+	if f.HoldsUnchecked {
+		w.and("unchecked = 1")
+	}
 	if f.RecordStale {
 		w.and("record_stale = 1")
 	}

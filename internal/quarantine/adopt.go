@@ -226,11 +226,16 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	}
 	a.withDeletion(&d, del)
 	a.decide(&d, now)
+	held := a.holdBy(ctx, &d, now)
 	entry := Entry{Act: "adopt", Actor: "adopter", Reason: d.Decision.Reason, Detail: promised(&d, map[string]string{
 		detailName: d.OriginalName, "rule": d.Decision.Rule, "policy": d.Decision.PolicyHash,
 		"capture": string(d.Capture), detailDeletion: d.DeletionID(),
 	})}
-	return a.ledger.move(ctx, d, Pending, entry, nil)
+	d, err = a.ledger.move(ctx, d, Pending, entry, nil)
+	if err == nil {
+		a.ledger.noteAll(ctx, d, held)
+	}
+	return d, err
 }
 
 // finish performs steps 2 to 5.

@@ -14,6 +14,8 @@ type store struct {
 	*catalog.Catalog
 	t   tb
 	dir string
+	// standingErr, where not nil, is what reading the standing holds ends with.
+	standingErr error
 }
 
 func openStore(t tb) *store {

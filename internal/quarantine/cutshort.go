@@ -14,6 +14,9 @@ import (
 // whose time is over needs no cutting short; one that its rule keeps as one of
 // the last of its kind has no end that could be known here.
 func mayCutShort(d *Disk, now time.Time) error {
+	if d.HoldsUnchecked {
+		return refusedf("disk %s: %v", d.ID, errUnchecked)
+	}
 	switch over := !d.RetainUntil.IsZero() && !d.RetainUntil.After(now); {
 	case d.Held():
 		return refusedf("disk %s is under the hold of case %s", d.ID, d.OpenHolds()[0].CaseID)

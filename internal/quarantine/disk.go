@@ -81,6 +81,8 @@ type Hold struct {
 	ReleaseBy string    `json:"released_by,omitempty"`
 	// ReleaseReason is why it was lifted.
 	ReleaseReason string `json:"release_reason,omitempty"`
+	// Standing is the id of the standing hold that placed it; empty: a person did.
+	Standing string `json:"standing,omitempty"`
 }
 
 // Open reports whether the hold still stands.
@@ -119,6 +121,10 @@ type Disk struct {
 	// Shortened is set where two people cut the decision's promise short.
 	Shortened *Shortening `json:"shortened,omitempty"`
 	Holds     []Hold      `json:"holds,omitempty"`
+
+	// HoldsUnchecked is true while nobody could look whether a standing hold is on
+	// the disk. It expires no earlier.
+	HoldsUnchecked bool `json:"holds_unchecked,omitempty"`
 
 	// Parent is the base image that the disk is, or was, a clone of; nil: none.
 	Parent *Parent `json:"parent,omitempty"`

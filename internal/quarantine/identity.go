@@ -208,9 +208,11 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 		entry.Reason = string(want.Kind) + " of " + string(want.ResourceKind) + " " + want.ResourceID
 		entry.Detail = joinDetail(d.Deletion, want)
 	}
+	var held []Entry
 	change := func(n *Disk) {
 		j.withDeletion(n, want)
 		j.decide(n, now)
+		held = j.holdBy(ctx, n, now)
 		n.RecordStale = true
 	}
 	if d.State == Expiring {
@@ -222,6 +224,7 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 			if err != nil {
 				return d, err
 			}
+			l.noteAll(ctx, d, held)
 			return l.softSync(ctx, d), nil
 		}
 	}
@@ -233,6 +236,7 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	}
 	entry.Detail = promised(&saved, entry.Detail)
 	l.note(ctx, saved, entry)
+	l.noteAll(ctx, saved, held)
 	l.log.Info("disk joined", "disk", saved.ID, "deletion", saved.DeletionID(), "rule", saved.Decision.Rule, "retain_until", saved.RetainUntil)
 	if saved.State == Pending || saved.State == Restoring {
 		return saved, nil // its record is written when it is sealed, or by the reconciler

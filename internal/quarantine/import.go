@@ -50,6 +50,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		return Disk{}, err
 	}
 	a.importPromises(&d, h)
+	held := a.holdBy(ctx, &d, a.ledger.clock())
 	to := Quarantined
 	switch {
 	case !info.Sealed || a.short(e.Key, e.ProtectedUntil):
@@ -69,10 +70,14 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	if err != nil {
 		return d, err
 	}
-	return a.ledger.move(ctx, d, to, importEntry(d), func(n *Disk) {
+	d, err = a.ledger.move(ctx, d, to, importEntry(d), func(n *Disk) {
 		n.RecordStale = !bytes.Equal(same, info.Record)
 		n.ExpiringAt, n.EarlyBy = d.ExpiringAt, d.EarlyBy
 	})
+	if err == nil {
+		a.ledger.noteAll(ctx, d, held)
+	}
+	return d, err
 }
 
 // importOldSeal makes the row of an image whose seal is of before its death:

@@ -21,6 +21,8 @@ type Ledger struct {
 	log     *slog.Logger
 	obs     Observer
 	steps   Steps
+	// standing are the holds on what is yet to be deleted.
+	standing *standingCache
 
 	// gate is held for reading by every act and for writing by the rebuild of
 	// the catalog, which must see no act half-way.
@@ -45,13 +47,16 @@ type LedgerConfig struct {
 	Log      *slog.Logger
 	Observer Observer
 	Steps    Steps
+	// Standing keeps the standing holds; nil: there are none.
+	Standing StandingStore
 }
 
 // NewLedger makes the Ledger.
 func NewLedger(c LedgerConfig) *Ledger {
 	return &Ledger{
 		disks: c.Disks, images: c.Images, custody: c.Custody, past: c.History, clock: c.Clock, log: c.Log, obs: c.Observer, steps: c.Steps,
-		locks: map[string]*diskLock{}, users: map[string]int{},
+		standing: &standingCache{store: c.Standing, clock: c.Clock},
+		locks:    map[string]*diskLock{}, users: map[string]int{},
 	}
 }
 

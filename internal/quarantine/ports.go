@@ -249,6 +249,7 @@ type DiskFilter struct {
 	CaseID         string // of an open hold
 	Group          *Group // of the last of a kind
 	Held           *bool
+	HoldsUnchecked bool // only disks on which standing holds were not looked for
 	Unexplained    bool
 	Isolate        *bool // a copy in the evidence pool is wanted (Disk.WantsCopy)
 	RecordStale    bool  // only disks whose record on the image is old

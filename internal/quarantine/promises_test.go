@@ -22,6 +22,11 @@ type site struct {
 	// approved is what the last act has approved, by approver; zero: nothing.
 	approved quarantine.Request
 	approver string
+	// stands: a standing hold is open on all that ann owns; explained are the disks
+	// that were found to be hers.
+	stands    bool
+	stood     time.Time
+	explained map[quarantine.Key]bool
 	// early are the disks whose early purge two people agreed upon.
 	early map[quarantine.Key]bool
 	// collecting is true while the last act was a pass.
@@ -118,6 +123,24 @@ func (s *site) acts() map[string]func(*rapid.T) {
 				}
 			}
 		},
+		"stand": func(t *rapid.T) {
+			_, err := s.cases.PlaceStanding(s.ctx, "carol", quarantine.StandingHold{CaseID: "S", Reason: "watched", Kind: quarantine.StandingUser, Value: "ann"})
+			refusable(t, err)
+			if !s.stands {
+				s.stands, s.stood = true, s.now()
+			}
+		},
+		"stand no more": func(t *rapid.T) {
+			all, err := s.standing.All(s.ctx)
+			refusable(t, err)
+			for _, h := range all {
+				if h.ReleasedAt.IsZero() {
+					_, err := s.standing.Release(s.ctx, "carol", h.ID, "over")
+					refusable(t, err)
+				}
+			}
+			s.stands = false
+		},
 		"sweep": func(t *rapid.T) { refusable(t, s.approvals.Sweep(s.ctx)) },
 		"pause": func(*rapid.T) { s.world.paused(time.Time{}); s.paused = true },
 		"resume": func(t *rapid.T) {
@@ -167,6 +190,13 @@ func (s *site) check(t *rapid.T) {
 		if b.Decision.Mode == quarantine.Compliance && d.Decision.Mode != quarantine.Compliance || d.Decision.Min < b.Decision.Min {
 			t.Fatalf("%s was promised %+v, and is %+v", d.OriginalName, b.Decision, d.Decision)
 		}
+		if d.Deletion != nil && !s.explained[k] {
+			// Whoever it was is known now: what stood before it died holds it.
+			s.explained[k] = true
+			if first := d.DeletedAt.After(s.stood); s.stands && first && !d.Held() && d.State.InQuarantine() {
+				t.Fatalf("%s is ann's, and not held: %+v", d.OriginalName, d.Holds)
+			}
+		}
 		s.early[k] = s.early[k] || s.agreed(d, b, quarantine.RequestPurgeEarly)
 		if (d.EarlyBy == "ann" || d.EarlyBy == "bob") && !s.early[k] { // carol's are ExpireEarly's own
 			t.Fatalf("%s is purged early by %s, and nobody else agreed", d.OriginalName, d.EarlyBy)
@@ -211,7 +241,7 @@ func (s *site) agreed(d, before quarantine.Disk, kind string) bool {
 // never before the least time of its rule; and until then its bytes are there.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}, early: map[quarantine.Key]bool{}}
+		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}, early: map[quarantine.Key]bool{}, explained: map[quarantine.Key]bool{}}
 		acts := s.acts()
 		acts[""] = s.check
 		rt.Repeat(acts)

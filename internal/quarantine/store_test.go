@@ -37,6 +37,13 @@ func (g *guardedStore) PutRequest(ctx context.Context, r quarantine.Request) (qu
 	return write(g.p, "request."+string(r.State), func() (quarantine.Request, error) { return g.store.PutRequest(ctx, r) })
 }
 
+func (g *guardedStore) StandingHolds(ctx context.Context) ([]quarantine.StandingHold, error) {
+	if g.standingErr != nil {
+		return nil, g.standingErr
+	}
+	return g.store.StandingHolds(ctx)
+}
+
 func (g *guardedStore) DropLost(ctx context.Context, id string) error {
 	_, err := write(g.p, "droplost", func() (int, error) { return 0, g.store.DropLost(ctx, id) })
 	return err

@@ -64,6 +64,8 @@ type world struct {
 	exporter   *quarantine.Exporter
 	collector  *quarantine.Collector
 	approvals  *quarantine.Approvals
+	standing   *quarantine.StandingHolds
+	cases      *quarantine.Cases
 	reconciler *quarantine.Reconciler
 	flattener  *quarantine.Flattener
 	guard      *quarantine.GuardKeeper
@@ -115,7 +117,7 @@ func (w *world) restart() {
 	cat := &guardedStore{store: w.store, p: p}
 	w.ledger = quarantine.NewLedger(quarantine.LedgerConfig{
 		Disks: cat, Images: w.ceph, Custody: &guardedCustody{w.custody, p}, History: w.custody, Clock: w.now,
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), Observer: w.obs, Steps: p.point,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Observer: w.obs, Steps: p.point, Standing: cat,
 	})
 	w.adopter = quarantine.NewAdopter(w.ledger, w.ceph, cat, w.policy, w.ceph)
 	w.recorder = quarantine.NewRecorder(w.adopter)
@@ -126,6 +128,8 @@ func (w *world) restart() {
 	w.approvals = quarantine.NewApprovals(w.ledger, cat, map[string]quarantine.RequestAct{
 		quarantine.RequestPurgeEarly: w.collector.EarlyPurge(), quarantine.RequestShorten: w.holds.Shorten(),
 	}, quarantine.ApprovalsConfig{Expire: 3 * day, Alone: w.alone})
+	w.standing = quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
+	w.cases = quarantine.NewCases(w.holds, cat, w.standing)
 	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat})
 	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)

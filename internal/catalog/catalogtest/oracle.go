@@ -38,7 +38,7 @@ func selects(f quarantine.DiskFilter, d quarantine.Disk) bool {
 		(f.Group == nil || d.Deletion != nil && f.Group.Cloud == del.Cloud && f.Group.ProjectID == del.Project.ID &&
 			(f.Group.Resource == "" || f.Group.Resource == del.ResourceName)) &&
 		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.WantsCopy()) &&
-		(!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
+		(!f.HoldsUnchecked || d.HoldsUnchecked) && (!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
 		(f.DeletedFrom.IsZero() || !d.DeletedAt.Before(f.DeletedFrom)) && (f.DeletedTo.IsZero() || d.DeletedAt.Before(f.DeletedTo)) &&
 		due(f.RetainBefore, d.RetainUntil) && due(f.ExpiringBefore, d.ExpiringAt) && strings.HasPrefix(d.ID, f.IDPrefix)
 }
@@ -92,7 +92,7 @@ func anyDisk(t *rapid.T, id string) quarantine.Disk {
 		State:        rapid.SampledFrom(quarantine.States()).Draw(t, "state"),
 		SizeBytes:    rapid.Int64Range(0, 3).Draw(t, "size"), UsedBytes: rapid.Int64Range(-1, 1).Draw(t, "used"),
 		DeletedAt: moment(t, "deleted"), QuarantinedAt: moment(t, "quarantined"), RetainUntil: moment(t, "retain"), ExpiringAt: moment(t, "expiring"),
-		Sealed: rapid.Bool().Draw(t, "sealed"), RecordStale: rapid.Bool().Draw(t, "stale"),
+		Sealed: rapid.Bool().Draw(t, "sealed"), RecordStale: rapid.Bool().Draw(t, "stale"), HoldsUnchecked: rapid.Bool().Draw(t, "unchecked"),
 	}
 	d.Decision.Isolate = rapid.Bool().Draw(t, "isolate")
 	for range rapid.IntRange(0, 2).Draw(t, "holds") {
@@ -139,6 +139,7 @@ func anyFilter(t *rapid.T) quarantine.DiskFilter {
 		func() { f.Unexplained = true },
 		func() { f.Isolate = flag() },
 		func() { f.RecordStale = true },
+		func() { f.HoldsUnchecked = true },
 		func() { f.Unmeasured = true },
 		func() { f.Sealed = flag() },
 		func() { f.DeletedFrom = moment(t, "from") },

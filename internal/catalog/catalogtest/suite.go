@@ -23,6 +23,8 @@ type Store interface {
 	quarantine.Inquiries
 	quarantine.SeenImages
 	quarantine.Requests
+	quarantine.CaseStore
+	quarantine.StandingStore
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
@@ -69,6 +71,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OpenDeletions/closed and open":    closeDeletion,
 		"Marks":                            marks,
 		"Requests":                         requests,
+		"Cases":                            cases,
+		"StandingHolds":                    standingHolds,
+		"FindDisks/unchecked":              findUnchecked,
 		"See/keeps the last":               seeKeepsTheLast,
 		"See/ErrInvalid":                   seeInvalid,
 		"See/concurrent sweeps":            seeConcurrent,
