@@ -53,6 +53,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/disks/{id}", func(w http.ResponseWriter, r *http.Request) { reply(w)(diskOf(r.PathValue("id"))) })
 	mux.HandleFunc("GET /v1/disks/{id}/explain", explainDisk)
 	mux.HandleFunc("POST /v1/disks/{id}/{act}", d.act)
+	d.cases(mux)
 	mux.HandleFunc("GET /v1/requests", func(w http.ResponseWriter, _ *http.Request) { reply(w)([]quarantine.Request{openRequest()}, nil) })
 	mux.HandleFunc("GET /v1/requests/{id}", d.request)
 	mux.HandleFunc("POST /v1/requests/{id}/{act}", d.request)
@@ -147,7 +148,7 @@ func (d *daemon) recorded(next http.Handler) http.Handler {
 }
 
 func needsAdmin(r *http.Request) bool {
-	return r.Method == http.MethodPut || strings.HasSuffix(r.URL.Path, "/approve") || strings.HasSuffix(r.URL.Path, "/deny") ||
+	return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/guard") || strings.HasSuffix(r.URL.Path, "/approve") || strings.HasSuffix(r.URL.Path, "/deny") || strings.HasSuffix(r.URL.Path, "/close") ||
 		strings.HasSuffix(r.URL.Path, "/release") || strings.HasSuffix(r.URL.Path, "/rebuild") || strings.HasSuffix(r.URL.Path, "/resume")
 }
 

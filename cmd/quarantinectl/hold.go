@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -11,29 +12,59 @@ import (
 
 func holdCommand(a *app) *cobra.Command {
 	var r wire.HoldRequest
+	var f manyFlags
 	cmd := &cobra.Command{
-		Use:   "hold ID --case CASE --reason TEXT",
-		Short: "Place a legal hold: the disk never expires while one is open",
-		Long: `Place a legal hold. While any hold is open the disk never expires; a disk that
-was expiring goes back into quarantine. A second hold of the same case is
-success and changes nothing.
-` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitRefused, exitUnreachable),
-		Example:           `  quarantinectl hold 3fa1c09be2d47a55 --case CERT-17 --reason "under investigation"`,
-		Args:              cobra.ExactArgs(1),
+		Use:   "hold ID|--vm VM|--project P|… --case CASE --reason TEXT",
+		Short: "Place a legal hold: a disk never expires while one is open",
+		Long: `Place a legal hold on a disk, or on all that selectors choose (all of which must
+be true). While any hold is open a disk never expires; one that was expiring
+goes back into quarantine. A second hold of the same case is success and changes
+nothing. A case that nobody has opened is opened, with the reason as its title.
+
+With selectors it asks first, with --dry-run it lists the disks only. When it
+was cut short, or some disks failed (5), run it again: it goes on. What is
+deleted later is held with quarantinectl standing place.
+` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitRefused, exitPartial, exitUnreachable),
+		Example: `  quarantinectl hold 3fa1c09be2d47a55 --case CERT-17 --reason "under investigation"
+  quarantinectl hold --user mallory --case CERT-17 --reason "under investigation"`,
+		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeDisk,
-		RunE: a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			if err := checkID(args[0]); err != nil {
-				return err
-			}
-			d, err := c.Hold(ctx, args[0], r)
-			if err != nil {
-				return err
-			}
-			return a.changed(d, "on hold for case %s", r.CaseID)
-		}),
 	}
+	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		if err := oneOrMany(args, f.selects(), f); err != nil {
+			return err
+		}
+		if f.selects() {
+			return a.onMany(ctx, c, f, "hold", func(d wire.Disk) bool { return !holds(d, r.CaseID) }, func(ctx context.Context, d wire.Disk) error {
+				_, err := c.Hold(ctx, d.ID, r)
+				return err
+			})
+		}
+		d, err := c.Hold(ctx, args[0], r)
+		if err != nil {
+			return err
+		}
+		return a.changed(d, "on hold for case %s", r.CaseID)
+	})
 	holdFlags(cmd, &r)
+	f.add(cmd)
+	completeWith(cmd, "case", a.completeCaseFlag)
 	return cmd
+}
+
+// oneOrMany checks that either a disk or a selection is named.
+func oneOrMany(args []string, selects bool, f manyFlags) error {
+	switch {
+	case selects && len(args) > 0:
+		return fmt.Errorf("%w: name a disk, or select many, not both", errUsage)
+	case selects:
+		return nil
+	case len(args) == 0:
+		return fmt.Errorf("%w: name a disk by its id, or select many", errUsage)
+	case f.dryRun:
+		return fmt.Errorf("%w: --dry-run is for many disks", errUsage)
+	}
+	return checkID(args[0])
 }
 
 // holdFlags are those of hold and release.

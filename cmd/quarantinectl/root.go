@@ -36,6 +36,7 @@ ENVIRONMENT
 	root.AddCommand(
 		listCommand(a), showCommand(a),
 		restoreCommand(a), exportCommand(a), isolateCommand(a),
+		caseCommand(a), standingCommand(a),
 		holdCommand(a), releaseCommand(a), extendCommand(a), shortenCommand(a), purgeCommand(a), requestCommand(a),
 		policyCommand(a), cephCommand(a), hookCommand(a),
 		runCommand(a), collectCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), catalogCommand(a), custodyCommand(a),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,76 @@ func TestTwoPeople(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+}
+
+// A standing hold catches what is deleted later, also where the daemon learns only
+// after the death whose it was, and where the catalog was lost in between; its case is
+// closed with all that it holds.
+func TestStandingHold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	p := s.start()
+	ctx := t.Context()
+	die := func(name, user string, early bool) {
+		t.Helper()
+		report := deletion{ResourceID: name, User: user, Disks: []ref{{Name: name}}}
+		s.image(name)
+		if early {
+			p.post(report)
+		}
+		s.remove(name)
+		eventually(t, name+" is in quarantine", func() error {
+			for _, d := range p.disks(quarantine.Quarantined) {
+				if d.OriginalName == name {
+					return nil
+				}
+			}
+			return errors.New("it is not")
+		})
+		if !early {
+			p.post(report)
+		}
+	}
+	held := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, d := range p.disks(quarantine.Quarantined) {
+			if d.Held && d.Holds[0].CaseID == "CERT-9" {
+				got = append(got, d.OriginalName)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("held are %q, want %q", got, want)
+		}
+	}
+	if _, err := p.PlaceStanding(ctx, wire.StandingRequest{CaseID: "CERT-9", Kind: quarantine.StandingUser, Value: "mallory", Reason: "watched"}); err != nil {
+		t.Fatal(err)
+	}
+	die("vm-1", "mallory", true)
+	die("vm-2", "mallory", false)
+	die("vm-3", "alice", true)
+	held("vm-1", "vm-2")
+	p.kill()
+	s.loseCatalog()
+	p = s.start()
+	p.wait(3, quarantine.Quarantined)
+	die("vm-4", "mallory", true)
+	held("vm-1", "vm-2", "vm-4")
+	s.shiftClock(30 * day)
+	p.job(quarantine.JobCollect)
+	s.shiftClock(32 * day)
+	p.job(quarantine.JobCollect)
+	p.wait(1, quarantine.Purged)
+	held("vm-1", "vm-2", "vm-4")
+	if _, err := p.CloseCase(ctx, "CERT-9", wire.CloseCaseRequest{Reason: "over"}); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("closed with what it holds: %v", err)
+	}
+	if c, err := p.CloseCase(ctx, "CERT-9", wire.CloseCaseRequest{Reason: "over", Release: true}); err != nil || c.ClosedBy != "carol" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	p.job(quarantine.JobCollect)
+	p.wait(3, quarantine.Expiring)
 }
 
 // Where approvals are not required an admin's word is enough for an early purge,

@@ -57,6 +57,8 @@ type services struct {
 	inquirer   *quarantine.Inquirer
 	collector  *quarantine.Collector
 	approvals  *quarantine.Approvals
+	cases      *quarantine.Cases
+	standing   *quarantine.StandingHolds
 	doctor     *doctor
 }
 
@@ -94,6 +96,10 @@ func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daem
 	}
 	m := d.newMetrics()
 	d.wireDomain(m, s.steps)
+	// Before anything is adopted: a catalog that was lost must hold as before.
+	if err := d.restoreHolds(ctx); err != nil {
+		return nil, err
+	}
 	if err := d.wireBuses(m); err != nil {
 		return nil, err
 	}
@@ -148,7 +154,7 @@ func (cc *clusterConfig) pools() []quarantine.Pool {
 func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	log := d.log.With("component", "quarantine")
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: d.catalog, Images: d.registry, Custody: d.custody, History: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps,
+		Disks: d.catalog, Images: d.registry, Custody: d.custody, History: d.custody, Clock: d.clock, Log: log, Observer: obs, Steps: steps, Standing: d.catalog,
 	})
 	safety := quarantine.DefaultSafety()
 	safety.Grace, safety.MaxClockJump = d.cfg.Collect.Grace.Duration, d.cfg.Collect.MaxClockJump.Duration
@@ -177,6 +183,8 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	})
 	// The one place where something that can remove is handed over.
 	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
+	s.standing = quarantine.NewStandingHolds(s.adopter, d.catalog, sweepRequests)
+	s.cases = quarantine.NewCases(s.holds, d.catalog, s.standing)
 	s.approvals = quarantine.NewApprovals(ledger, d.catalog, map[string]quarantine.RequestAct{
 		quarantine.RequestPurgeEarly: s.collector.EarlyPurge(), quarantine.RequestShorten: s.holds.Shorten(),
 	}, d.cfg.Approvals.domain())
@@ -222,6 +230,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		component{name: "intake", run: s.intake.Run},
 		component{name: "inquirer", run: s.inquirer.Run},
 		component{name: "approvals", run: s.approvals.Run},
+		component{name: "standing holds", run: s.standing.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, d.listMe) }},
 		component{name: "watch of the guards", run: func(ctx context.Context) error { return s.guard.Watch(ctx, d.cfg.Guard.Watch.Duration) }},
 		component{name: "cron", run: func(ctx context.Context) error {
@@ -230,10 +239,19 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	)
 	s.doctor = &doctor{
 		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock,
-		requests: d.catalog, approvals: d.cfg.Approvals,
+		requests: d.catalog, cases: d.catalog, standing: d.catalog, approvals: d.cfg.Approvals,
 		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
 		clouds: func(ctx context.Context) ([]quarantine.Finding, error) { return d.cloudDoctor().look(ctx) },
 	}
+}
+
+// restoreHolds gives the catalog the cases and standing holds that only the custody
+// log has.
+func (d *daemon) restoreHolds(ctx context.Context) error {
+	if err := errors.Join(d.services.standing.Restore(ctx), d.services.cases.Restore(ctx)); err != nil {
+		return fmt.Errorf("take the standing holds over from the custody log: %w", err)
+	}
+	return nil
 }
 
 // trusting has the clock's last time noted by the jobs that run often, so that

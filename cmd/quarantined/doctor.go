@@ -23,6 +23,8 @@ type doctor struct {
 	// configured.
 	requests  quarantine.Requests
 	approvals approvalsConfig
+	cases     quarantine.CaseStore
+	standing  quarantine.StandingStore
 	// listeners reports the connections to the message buses, watches those to
 	// the pools' trash: name → connected.
 	listeners func() map[string]bool
@@ -49,7 +51,7 @@ func staleAfter(job string) time.Duration {
 func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
 	var all []quarantine.Finding
 	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
-		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.twoPeople, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
+		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.twoPeople, d.holds, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
 	} {
 		found, err := check(ctx)
 		if err != nil {

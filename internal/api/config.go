@@ -39,6 +39,9 @@ type Config struct {
 	Clouder   Clouder
 	Exporter  Exporter
 	Isolator  Isolator
+	Cases     Cases
+	CaseViews CaseViews
+	Standing  Standing
 	Approvals Approvals
 	Requests  Requests
 	Pauser    Pauser
@@ -108,7 +111,7 @@ type Recorder interface {
 	Record(ctx context.Context, ds []quarantine.Deletion) error
 }
 
-// Holds places and lifts holds: *quarantine.Holds.
+// Holds places and lifts holds: *quarantine.Cases, or *quarantine.Holds.
 type Holds interface {
 	Hold(ctx context.Context, actor, id, caseID, reason string) (quarantine.Disk, error)
 	Release(ctx context.Context, actor, id, caseID, reason string) (quarantine.Disk, error)
@@ -130,6 +133,26 @@ type Clouder interface {
 // Exporter reads disks out: *quarantine.Exporter.
 type Exporter interface {
 	Export(ctx context.Context, actor, id, reason string, sink quarantine.ExportSink) (string, error)
+}
+
+// Cases opens and closes cases: *quarantine.Cases.
+type Cases interface {
+	OpenCase(ctx context.Context, actor string, c quarantine.Case) (quarantine.Case, error)
+	EditCase(ctx context.Context, actor string, c quarantine.Case) (quarantine.Case, error)
+	CloseCase(ctx context.Context, actor, id, reason string, release bool) (quarantine.Case, error)
+	PlaceStanding(ctx context.Context, actor string, h quarantine.StandingHold) (quarantine.StandingHold, error)
+}
+
+// CaseViews shows cases: *quarantine.Cases.
+type CaseViews interface {
+	ListCases(ctx context.Context) ([]quarantine.Case, error)
+	ShowCase(ctx context.Context, id string) (quarantine.CaseView, error)
+}
+
+// Standing shows and releases standing holds: *quarantine.StandingHolds.
+type Standing interface {
+	All(ctx context.Context) ([]quarantine.StandingHold, error)
+	Release(ctx context.Context, actor, id, reason string) (quarantine.StandingHold, error)
 }
 
 // Approvals has acts done that take two people: *quarantine.Approvals.

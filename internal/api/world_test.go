@@ -136,7 +136,7 @@ func (w *world) wire() {
 		t.Fatal(err)
 	}
 	ledger := quarantine.NewLedger(quarantine.LedgerConfig{
-		Disks: cat, Images: w.ceph, Custody: w.custody, History: w.custody, Clock: w.clock.Now, Log: quiet, Observer: blind{},
+		Disks: cat, Images: w.ceph, Custody: w.custody, History: w.custody, Clock: w.clock.Now, Log: quiet, Observer: blind{}, Standing: cat,
 	})
 	w.adopter = quarantine.NewAdopter(ledger, w.ceph, cat, policies, w.ceph)
 	w.record = quarantine.NewRecorder(w.adopter)
@@ -145,6 +145,8 @@ func (w *world) wire() {
 	restorer := quarantine.NewRestorer(ledger, w.ceph, w.ceph, w.ceph)
 	collector := quarantine.NewCollector(ledger, w.ceph, w.ceph.Remover(), w.ceph, policies, cat, quarantine.DefaultSafety())
 	holds := quarantine.NewHolds(ledger, w.ceph, w.ceph)
+	standing := quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
+	cases := quarantine.NewCases(holds, cat, standing)
 	approvals := quarantine.NewApprovals(ledger, cat, map[string]quarantine.RequestAct{
 		quarantine.RequestPurgeEarly: collector.EarlyPurge(), quarantine.RequestShorten: holds.Shorten(),
 	}, quarantine.ApprovalsConfig{Expire: 3 * day})
@@ -168,12 +170,12 @@ func (w *world) wire() {
 		Interceptor: quarantine.NewInterceptor(w.record, w.ceph),
 		Clouds:      map[string]string{"vac": "generic", "nebula": "opennebula", "nebula-2": "opennebula"},
 		Clusters:    w.ceph,
-		Disks:       cat, Custody: w.custody, Recorder: w.record, Holds: holds,
+		Disks:       cat, Custody: w.custody, Recorder: w.record, Holds: cases,
 		Restorer: restorer, Clouder: quarantine.NewCloudRestorer(quarantine.CloudRestorerConfig{
 			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
-		Isolator:  quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
-		Approvals: approvals, Requests: cat, Pauser: collector,
+		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
+		Cases:    cases, CaseViews: cases, Standing: standing, Approvals: approvals, Requests: cat, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Policy: explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Parents: quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),

@@ -61,9 +61,5 @@ func (c *Client) Withdraw(ctx context.Context, id string, r wire.ReasonRequest) 
 }
 
 func onRequest(ctx context.Context, c *Client, id, act string, k call) (quarantine.Request, error) {
-	if id == "" {
-		return quarantine.Request{}, fmt.Errorf("the request's id is %w: it is empty", quarantine.ErrInvalid)
-	}
-	k.path = "/v1/requests/" + url.PathEscape(id) + act
-	return answer[quarantine.Request](ctx, c, k)
+	return onPart[quarantine.Request](ctx, c, "/v1/requests/", id, act, k)
 }

@@ -94,6 +94,27 @@ func TestRoutes(t *testing.T) {
 			_, err := c.Withdraw(ctx, "q1", wire.ReasonRequest{Reason: "r"})
 			return err
 		}, `POST /v1/requests/q1/withdraw {"reason":"r"}`},
+		"case": {func(ctx context.Context, c *client.Client) error { _, err := c.Case(ctx, "C/1"); return err }, "GET /v1/cases/C%2F1"},
+		"open case": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.OpenCase(ctx, wire.OpenCaseRequest{ID: "C", Title: "t", People: []string{"ann"}})
+			return err
+		}, `POST /v1/cases {"id":"C","title":"t","people":["ann"]}`},
+		"edit case": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.EditCase(ctx, "C", wire.CaseRequest{Title: "t"})
+			return err
+		}, `PUT /v1/cases/C {"title":"t"}`},
+		"close case": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.CloseCase(ctx, "C", wire.CloseCaseRequest{Reason: "r", Release: true})
+			return err
+		}, `POST /v1/cases/C/close {"reason":"r","release":true}`},
+		"place standing": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.PlaceStanding(ctx, wire.StandingRequest{CaseID: "C", Kind: "user", Value: "v", Reason: "r"})
+			return err
+		}, `POST /v1/standing {"case_id":"C","kind":"user","value":"v","reason":"r"}`},
+		"release standing": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReleaseStanding(ctx, "s1", wire.ReasonRequest{Reason: "r"})
+			return err
+		}, `POST /v1/standing/s1/release {"reason":"r"}`},
 		"guard": {func(ctx context.Context, c *client.Client) error { _, err := c.Guard(ctx, "vms/ns"); return err }, "GET /v1/guard?pool=vms%2Fns"},
 		"set guard": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.SetGuard(ctx, "main:vms", wire.GuardRequest{On: true})
@@ -154,6 +175,8 @@ func TestListsBehindAPath(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /q/v1/guard", answer(http.StatusOK, "application/json", `[{"fault":"off"}]`))
+	mux.HandleFunc("GET /q/v1/cases", answer(http.StatusOK, "application/json", `[{"id":"C"}]`))
+	mux.HandleFunc("GET /q/v1/standing", answer(http.StatusOK, "application/json", `[{"id":"s1"}]`))
 	mux.HandleFunc("GET /q/v1/requests", func(w http.ResponseWriter, r *http.Request) {
 		answer(http.StatusOK, "application/json", `[{"id":"`+r.URL.RawQuery+`"}]`)(w, r)
 	})
@@ -161,6 +184,12 @@ func TestListsBehindAPath(t *testing.T) {
 	c := serve(t, mux.ServeHTTP, func(cfg *client.Config) { cfg.Server += "/q/" })
 	if guards, err := c.Guards(t.Context()); err != nil || len(guards) != 1 || guards[0].Fault != "off" {
 		t.Errorf("guards: %+v, %v", guards, err)
+	}
+	if found, err := c.Cases(t.Context()); err != nil || len(found) != 1 || found[0].ID != "C" {
+		t.Errorf("cases: %+v, %v", found, err)
+	}
+	if found, err := c.StandingHolds(t.Context()); err != nil || len(found) != 1 || found[0].ID != "s1" {
+		t.Errorf("standing holds: %+v, %v", found, err)
 	}
 	if found, err := c.Requests(t.Context(), []quarantine.RequestState{quarantine.RequestDone, quarantine.RequestDenied}, 7); err != nil || len(found) != 1 || found[0].ID != "limit=7&state=done%2Cdenied" {
 		t.Errorf("requests: %+v, %v", found, err)
