@@ -204,26 +204,32 @@ func (s *Cases) CloseCase(ctx context.Context, actor, id, reason string, release
 	if err != nil {
 		return c, err
 	}
-	held, err := s.heldBy(ctx, id)
-	if err != nil {
-		return c, err
-	}
-	if !release && len(held)+len(standing) > 0 {
-		return c, s.ledger.refuse(ctx, Disk{}, e, refusedf("case %s holds %d disks and has %d standing holds", id, len(held), len(standing)))
+	if !release {
+		disks, err := s.countHeld(ctx, id)
+		if err != nil {
+			return c, err
+		}
+		if disks+len(standing) > 0 {
+			return c, s.ledger.refuse(ctx, Disk{}, e, refusedf("case %s holds %d disks and has %d standing holds", id, disks, len(standing)))
+		}
 	}
 	for _, h := range standing {
 		if _, err := s.standing.Release(ctx, actor, h.ID, reason); err != nil && !errors.Is(err, ErrNotFound) {
 			return c, err
 		}
 	}
-	// Once more: an adoption that was under way may have held another.
-	for held, err = s.heldBy(ctx, id); len(held) > 0 && err == nil; held, err = s.heldBy(ctx, id) {
+	// Until there is none: an adoption that was under way may have held another.
+	for {
+		held, err := s.heldBy(ctx, id, 0)
+		if err != nil {
+			return c, err
+		}
+		if len(held) == 0 {
+			break
+		}
 		if err := s.releaseAll(ctx, actor, id, reason, held); err != nil {
 			return c, fmt.Errorf("case %s stays open: %w", id, err)
 		}
-	}
-	if err != nil {
-		return c, err
 	}
 	c.ClosedBy, c.ClosedAt, c.CloseReason = actor, s.ledger.clock().UTC().Truncate(time.Second), reason
 	return s.put(ctx, c, e)
@@ -237,12 +243,22 @@ func (s *Cases) openStanding(ctx context.Context, id string) ([]StandingHold, er
 	return slices.DeleteFunc(all, func(h StandingHold) bool { return h.CaseID != id || !h.Open(s.ledger.clock()) }), nil
 }
 
-func (s *Cases) heldBy(ctx context.Context, id string) ([]Disk, error) {
-	disks, err := s.ledger.disks.FindDisks(ctx, DiskFilter{CaseID: id, States: []State{Pending, Quarantined, Expiring, Restoring}})
+// heldBy returns some of the disks that the case holds, after the first offset.
+func (s *Cases) heldBy(ctx context.Context, id string, offset int) ([]Disk, error) {
+	disks, err := s.ledger.disks.FindDisks(ctx, DiskFilter{CaseID: id, States: []State{Pending, Quarantined, Expiring, Restoring}, Limit: purgeChunk, Offset: offset})
 	if err != nil {
 		return nil, fmt.Errorf("find the disks that case %s holds: %w", id, err)
 	}
 	return disks, nil
+}
+
+func (s *Cases) countHeld(ctx context.Context, id string) (int, error) {
+	for n := 0; ; {
+		page, err := s.heldBy(ctx, id, n)
+		if n += len(page); err != nil || len(page) < purgeChunk {
+			return n, err
+		}
+	}
 }
 
 func (s *Cases) releaseAll(ctx context.Context, actor, id, reason string, held []Disk) error {
@@ -273,12 +289,12 @@ func (s *Cases) ShowCase(ctx context.Context, id string) (CaseView, error) {
 	if err != nil {
 		return CaseView{}, err
 	}
-	held, err := s.heldBy(ctx, id)
+	held, err := s.countHeld(ctx, id)
 	if err != nil {
 		return CaseView{}, err
 	}
 	standing, err := s.openStanding(ctx, id)
-	return CaseView{Case: c, Overdue: c.Overdue(s.ledger.clock()), Disks: len(held), Standing: append([]StandingHold{}, standing...)}, err
+	return CaseView{Case: c, Overdue: c.Overdue(s.ledger.clock()), Disks: held, Standing: append([]StandingHold{}, standing...)}, err
 }
 
 // ListCases returns all cases, the oldest first.

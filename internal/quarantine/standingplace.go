@@ -212,9 +212,10 @@ func (h *StandingHolds) sweepSome(ctx context.Context, all []StandingHold, f Dis
 	return errors.Join(errs...)
 }
 
-// filter selects the disks that it may match.
+// filter selects the disks that it may match and that may have been adopted before
+// everybody knew of it. Those that died later were.
 func (s *StandingHold) filter() DiskFilter {
-	f := DiskFilter{DeletedFrom: s.At.Add(-MaxGap)}
+	f := DiskFilter{DeletedFrom: s.At.Add(-MaxGap), DeletedTo: s.At.Add(time.Hour)}
 	switch s.Kind {
 	case StandingUser, StandingDeleter:
 		f.User = s.Value
@@ -225,7 +226,7 @@ func (s *StandingHold) filter() DiskFilter {
 	case StandingAddress:
 		f.Address = s.Value
 	case StandingCloud:
-		f.Cloud = s.Value
+		// Of an unexplained disk only its pool tells the cloud (Matches).
 	}
 	return f
 }
