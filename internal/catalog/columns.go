@@ -43,6 +43,9 @@ func columnsOf(d *quarantine.Disk, record []byte) []column {
 		{"sealed", bit(d.Sealed)},
 		{"record_stale", bit(d.RecordStale)},
 		{"unchecked", bit(d.HoldsUnchecked)},
+		{"share", quarantine.ShareOf(d)},
+		{"firm_until", quarantine.FirmUntil(d)},
+		{"evicted", bit(d.EarlyBy == quarantine.EarlyByCapacity)},
 		{"record", string(record)},
 	}
 }

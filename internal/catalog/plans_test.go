@@ -182,3 +182,24 @@ func TestCloudPlans(t *testing.T) {
 		}
 	}
 }
+
+// The shares of a pool are summed up out of one index, and those of a project that
+// may go are read in their order, however many disks there are.
+func TestSharePlans(t *testing.T) {
+	t.Parallel()
+	c := openInternal(t, Options{})
+	q := classArgs(quarantine.ShareQuery{FSID: "f", Pool: "vms"})
+	for name, p := range map[string]struct {
+		query string
+		args  []any
+		uses  string
+	}{
+		"shares":    {sharesQuery, q, "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
+		"evictable": {evictableQuery, append(q, "p", 0, "", 9), "COVERING INDEX disks_by_share (fsid=? AND pool=? AND share=? AND"},
+		"evicted":   {evictedQuery, []any{0, "f", "vms", 0, 0}, "COVERING INDEX disks_evicted (fsid=? AND pool=?)"},
+	} {
+		if got := plan(t, c.readDB, p.query, p.args...); !strings.Contains(got, p.uses) || strings.Contains(got, "TEMP B-TREE") {
+			t.Errorf("%s: want %q; the plan is\n%s", name, p.uses, got)
+		}
+	}
+}

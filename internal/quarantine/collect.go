@@ -11,11 +11,12 @@ import (
 // convinces itself that it may remove at all (preflight; and before each disk that
 // nobody has paused removals meanwhile), then
 //
-//  1. goes on with purges that a crash cut short,
-//  2. purges disks that an earlier pass marked and whose grace is over,
-//  3. marks disks whose time is over (expire), for a later pass,
-//  4. takes the old seals off disks that were restored in place,
-//  5. discards the clones that restores left behind (DiscardClone).
+//  1. marks disks in pools that are too full (evict; see makeRoom), for a later pass,
+//  2. goes on with purges that a crash cut short,
+//  3. purges disks that an earlier pass marked and whose grace is over,
+//  4. marks disks whose time is over (expire), for a later pass,
+//  5. takes the old seals off disks that were restored in place,
+//  6. discards the clones that restores left behind (DiscardClone).
 //
 // The purge of a disk, and why in this order:
 //
@@ -61,6 +62,8 @@ type Collector struct {
 	// pace gives the turns of purges; nil: as fast as Ceph goes. A turn that nobody
 	// waits for is lost, so that no burst follows a pause.
 	pace <-chan time.Time
+	// room, where not nil, evicts from pools that are too full.
+	room *room
 }
 
 // NewCollector makes the Collector. It is the only constructor that takes a
@@ -116,7 +119,7 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	if err := c.preflight(ctx); err != nil {
 		return finish(err)
 	}
-	for _, phase := range []func(context.Context, *Report, time.Time) error{c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
+	for _, phase := range []func(context.Context, *Report, time.Time) error{c.makeRoom, c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
 		if err := ctx.Err(); err != nil {
 			return finish(err)
 		}

@@ -135,9 +135,11 @@ type Disk struct {
 	// Sealed is true from the moment the seal snapshot is known to exist until
 	// it is known to be gone.
 	Sealed bool `json:"sealed"`
-	// EarlyBy is who asked for the disk to be purged before its time; empty
-	// otherwise. A hold or an extension takes the request back.
-	EarlyBy string `json:"early_by,omitempty"`
+	// EarlyBy is who asked for the disk to be purged before its time, or
+	// EarlyByCapacity; empty otherwise. A hold or an extension takes the request
+	// back. EarlyReason is why, where the service itself did.
+	EarlyBy     string `json:"early_by,omitempty"`
+	EarlyReason string `json:"early_reason,omitempty"`
 	// Intent is what is being done in the states restoring and purging, so
 	// that a restart can finish or undo it.
 	Intent string `json:"intent,omitempty"`

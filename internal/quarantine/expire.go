@@ -107,6 +107,9 @@ func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (
 		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: e.Actor, Reason: e.Reason}, func(n *Disk) {
 			n.ExpiringAt = c.ledger.clock().UTC().Truncate(time.Second)
 			n.EarlyBy = earlyBy
+			if earlyBy == EarlyByCapacity {
+				n.EarlyReason = e.Reason
+			}
 		})
 		return err
 	})

@@ -32,8 +32,8 @@ type history struct {
 	holds []Hold
 	// expiring: the last that happened to it is that it was marked; earlyBy is
 	// who asked for that before its time.
-	expiring bool
-	earlyBy  string
+	expiring             bool
+	earlyBy, earlyReason string
 	// isolateBy is who asked for a copy in the evidence pool, and isolate that a
 	// policy did.
 	isolateBy string
@@ -113,9 +113,12 @@ func replay(entries []Entry) history {
 		case "expire", "purge-undone":
 			h.expiring = true
 			if e.Act == "expire" {
-				h.earlyBy = e.Detail[detailEarlyBy]
+				h.earlyBy, h.earlyReason = e.Detail[detailEarlyBy], ""
+				if h.earlyBy == EarlyByCapacity {
+					h.earlyReason = e.Reason
+				}
 			}
-		case "extend", "kept", "restore", "restore-undone", "restored-outside":
+		case "extend", "kept", "restore", "restore-undone", "restored-outside", actUnevict:
 			h.expiring = false
 		}
 	}
@@ -135,6 +138,9 @@ func (h *history) shorten(e Entry) {
 	h.retainUntil = until
 	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"]}
 }
+
+// actUnevict is the act of a custody entry that takes an eviction back.
+const actUnevict = "evict-undone"
 
 // The keys of a custody entry's detail that replay reads.
 const (

@@ -218,7 +218,8 @@ func (j *identity) rejoinLocked(ctx context.Context, d Disk, want *Deletion) (Di
 	if d.State == Expiring {
 		preview := d
 		change(&preview)
-		if !due(&preview, now) {
+		// One that was evicted may be somebody else's now: the next pass decides anew.
+		if !due(&preview, now) || preview.EarlyBy == EarlyByCapacity && preview.RetainUntil.After(now) {
 			entry.Detail = promised(&preview, entry.Detail)
 			d, err = l.move(ctx, d, Quarantined, entry, change)
 			if err != nil {

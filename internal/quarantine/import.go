@@ -43,7 +43,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		return Disk{}, fmt.Errorf("image %s: %w: its record is of an earlier stay, which ended", e.Key, ErrNoRecord)
 	}
 	d.Version, d.State = 0, ""
-	d.EarlyBy, d.ExpiringAt, d.Intent = "", time.Time{}, ""
+	d.EarlyBy, d.EarlyReason, d.ExpiringAt, d.Intent = "", "", time.Time{}, ""
 	d.Sealed, d.SizeBytes, d.ProtectedUntil = info.Sealed, info.SizeBytes, e.ProtectedUntil.UTC()
 	d.Parent = inherit(d.Key, d.Parent, info.Parent)
 	if err := a.importIdentity(ctx, &d, h); err != nil {
@@ -59,7 +59,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		to = Expiring
 		d.ExpiringAt = a.ledger.clock().UTC().Truncate(time.Second)
 		if mayCutShort(&d, d.ExpiringAt) == nil {
-			d.EarlyBy = h.earlyBy
+			d.EarlyBy, d.EarlyReason = h.earlyBy, h.earlyReason
 		}
 	}
 	// A rebuild is of many disks: a record that says all this already need not
@@ -72,7 +72,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	}
 	d, err = a.ledger.move(ctx, d, to, importEntry(d), func(n *Disk) {
 		n.RecordStale = !bytes.Equal(same, info.Record)
-		n.ExpiringAt, n.EarlyBy = d.ExpiringAt, d.EarlyBy
+		n.ExpiringAt, n.EarlyBy, n.EarlyReason = d.ExpiringAt, d.EarlyBy, d.EarlyReason
 	})
 	if err == nil {
 		a.ledger.noteAll(ctx, d, held)
@@ -87,7 +87,7 @@ func (a *Adopter) importOldSeal(ctx context.Context, d Disk, recorded bool, e Tr
 	if !recorded {
 		d = Disk{ID: e.Key.DiskID(), Key: e.Key, OriginalName: e.Name, Capture: CaptureGuard, UsedBytes: -1, DeletedAt: info.SealedAt, QuarantinedAt: info.SealedAt}
 	}
-	d.Version, d.State, d.Intent, d.EarlyBy, d.ExpiringAt = 0, "", "", "", time.Time{}
+	d.Version, d.State, d.Intent, d.EarlyBy, d.EarlyReason, d.ExpiringAt = 0, "", "", "", "", time.Time{}
 	d.Sealed, d.SizeBytes = true, info.SizeBytes
 	h.keep(&d)
 	a.ledger.log.Error("image came into the trash with a seal from before its death", "disk", d.ID, "pool", e.Key.PoolRef().String(), "name", e.Name, "sealed_at", info.SealedAt)

@@ -155,7 +155,7 @@ func (l *Ledger) move(ctx context.Context, d Disk, to State, e Entry, change fun
 	if to == Quarantined {
 		// At rest: whatever was going on is over, and a person's wish to purge
 		// it early does not outlive what took it back.
-		next.Intent, next.ExpiringAt, next.EarlyBy = "", time.Time{}, ""
+		next.Intent, next.ExpiringAt, next.EarlyBy, next.EarlyReason = "", time.Time{}, "", ""
 	}
 	if change != nil {
 		change(&next)

@@ -76,6 +76,9 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
 		var err error
 		if rep.DryRun {
+			if c.room != nil && c.room.back[d.ID] {
+				return ReportItem{Error: "it would be back in quarantine"} // and in no page
+			}
 			_, err = c.purgeable(ctx, d)
 		} else if err = c.wait(ctx); err == nil {
 			err = c.purge(ctx, d, rep.Actor, item.Reason)
@@ -165,6 +168,9 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 		return d, refusedf("the record on disk %s is old; the next reconcile run renews it", d.ID)
 	case l.inUse(d.ID):
 		return d, fmt.Errorf("disk %s is being read: %w", d.ID, ErrBusy)
+	}
+	if err := c.mayPurgeEvicted(&d, now); err != nil {
+		return d, err
 	}
 	// Asked again: newer ones may have gone since it was marked.
 	if err := l.lastOfKind(ctx, &d); err != nil {
@@ -274,6 +280,9 @@ func (c *Collector) conclude(ctx context.Context, d Disk, actor string) error {
 			n.PurgedAt = c.ledger.clock().UTC().Truncate(time.Second)
 			n.Sealed = false
 		})
+		if c.room != nil {
+			c.room.purged(d.Key.PoolRef(), c.ledger.clock())
+		}
 		return err
 	case !errors.Is(err, ErrBusy):
 		return err

@@ -111,7 +111,8 @@ type Simulation struct {
 }
 
 // Simulator replays the catalog's history under another policy. It changes
-// nothing.
+// nothing. How full pools would be it does not model, nor what would be evicted from
+// them.
 type Simulator struct {
 	disks    Disks
 	clusters Clusters

@@ -50,6 +50,8 @@ type world struct {
 	safety  quarantine.Safety
 	lost    time.Duration // LostAfter
 	alone   bool          // approvals are not required
+	// watermarks are those of pools from which disks may be evicted.
+	watermarks map[quarantine.PoolRef]quarantine.Watermarks
 
 	clockMu sync.Mutex
 	time    time.Time
@@ -130,6 +132,7 @@ func (w *world) restart() {
 	}, quarantine.ApprovalsConfig{Expire: 3 * day, Alone: w.alone})
 	w.standing = quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
 	w.cases = quarantine.NewCases(w.holds, cat, w.standing)
+	w.collector.MakeRoom(quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{Pools: w.watermarks, MinAge: quarantine.DefaultMinAge}))
 	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat})
 	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)

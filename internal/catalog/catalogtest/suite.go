@@ -25,6 +25,7 @@ type Store interface {
 	quarantine.Requests
 	quarantine.CaseStore
 	quarantine.StandingStore
+	quarantine.Shares
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
@@ -60,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"FindDisks/pages of ten thousand":  findTenThousand,
 		"Totals":                           totals,
 		"OldestPending":                    oldestPending,
+		"Shares/any disks":                 sharesModel,
 		"DiskStubs":                        stubs,
 		"MergeDeletion/is Merge":           mergeIsMerge,
 		"MergeDeletion/repeated":           mergeRepeated,
