@@ -172,6 +172,7 @@ func showImage(p *page, d wire.Disk) {
 	p.field("because", d.Reason)
 	p.field("expiring since", exact(d.ExpiringAt))
 	p.field("early purge by", d.EarlyBy)
+	p.field("early because", d.EarlyWhy)
 	p.field("purged", exact(d.PurgedAt))
 	p.field("restored", exact(d.RestoredAt), d.RestoredTo)
 }

@@ -59,6 +59,7 @@ type services struct {
 	approvals  *quarantine.Approvals
 	cases      *quarantine.Cases
 	standing   *quarantine.StandingHolds
+	capacity   *quarantine.Capacity
 	doctor     *doctor
 }
 
@@ -188,6 +189,8 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.approvals = quarantine.NewApprovals(ledger, d.catalog, map[string]quarantine.RequestAct{
 		quarantine.RequestPurgeEarly: s.collector.EarlyPurge(), quarantine.RequestShorten: s.holds.Shorten(),
 	}, d.cfg.Approvals.domain())
+	s.capacity = quarantine.NewCapacity(d.registry, d.catalog, d.registry, d.cfg.watermarks(d.registry.Pools()))
+	s.collector.MakeRoom(s.capacity)
 	s.flattener = quarantine.NewFlattener(ledger, d.registry, d.registry, d.catalog, d.policies, d.registry, s.collector, quarantine.FlattenConfig{
 		MaxDisks: d.cfg.Flatten.MaxDisks, BytesPerSecond: d.cfg.Flatten.BytesPerSecond, StopChecks: safety.StopChecks,
 	})

@@ -40,6 +40,7 @@ type config struct {
 
 	Capture   captureConfig   `yaml:"capture"`
 	Collect   collectConfig   `yaml:"collect"`
+	Capacity  capacityConfig  `yaml:"capacity"`
 	Reconcile reconcileConfig `yaml:"reconcile"`
 	Guard     guardConfig     `yaml:"guard"`
 	Flatten   flattenConfig   `yaml:"flatten"`
@@ -102,6 +103,9 @@ type poolConfig struct {
 	Cloud     string `yaml:"cloud"`
 	// Guard is true unless the pool may not be guarded; then disks are seized.
 	Guard *bool `yaml:"guard"`
+	// Capacity says when the pool is too full, and disks go before their time; by
+	// default none ever does.
+	Capacity *watermarksConfig `yaml:"capacity"`
 }
 
 type cloudConfig struct {
@@ -255,6 +259,7 @@ func (c *config) defaults() {
 	or(&c.Reconcile.LostAfter, duration{time.Hour})
 	or(&c.Guard.Schedule, "*/5 * * * *")
 	or(&c.Guard.Watch, duration{2 * time.Second})
+	or(&c.Capacity.MinAge, duration{quarantine.DefaultMinAge})
 	c.Flatten.defaults()
 	c.Isolate.defaults()
 	c.Approvals.defaults()
@@ -372,7 +377,7 @@ func (c *config) validate() error {
 			bad("%s.schedule: %w", name, err)
 		}
 	}
-	if err := errors.Join(c.Flatten.check(), c.Isolate.check()); err != nil {
+	if err := errors.Join(c.checkCapacity(), c.Flatten.check(), c.Isolate.check()); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Approvals.check(); err != nil {

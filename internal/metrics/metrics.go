@@ -35,6 +35,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	transitions     *prometheus.CounterVec
+	evicted         *prometheus.CounterVec
+	evictedBytes    *prometheus.CounterVec
 	captureLag      prometheus.Histogram
 	custodyFailures prometheus.Counter
 	jobSuccess      *prometheus.GaugeVec
@@ -64,6 +66,8 @@ func New(cfg Config) *Metrics {
 	m := &Metrics{
 		cfg: cfg, registry: prometheus.NewRegistry(), guards: map[quarantine.PoolRef]guard{},
 		transitions:     counters("transitions_total", "Changes of state of disks.", "from", "to"),
+		evicted:         counters("evicted_total", "Disks marked to go before their time, because their pool was too full.", "pool"),
+		evictedBytes:    counters("evicted_bytes_total", "What these disks take, as measured.", "pool"),
 		captureLag:      prometheus.NewHistogram(histogram("capture_lag_seconds", "From the deletion of a disk to its seal.", lagBuckets())),
 		custodyFailures: prometheus.NewCounter(prometheus.CounterOpts(opts("custody_failures_total", "Custody entries that could not be written while capture went on."))),
 		jobSuccess:      gauges("job_last_success_timestamp_seconds", "When the job last came to its end without a failure.", "job"),
@@ -77,7 +81,7 @@ func New(cfg Config) *Metrics {
 		scrapeErrors:    prometheus.NewCounter(prometheus.CounterOpts(opts("scrape_errors_total", "Scrapes that could not read the catalog and left its gauges out."))),
 	}
 	m.registry.MustRegister(
-		m.transitions, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
+		m.transitions, m.evicted, m.evictedBytes, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
 		m.notifications, m.notificationLag, m.busConnected, m.busBacklog,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -131,6 +135,10 @@ func (m *Metrics) Moved(d *quarantine.Disk, from quarantine.State) {
 		from = "new"
 	}
 	m.transitions.WithLabelValues(string(from), string(d.State)).Inc()
+	if d.EarlyBy == quarantine.EarlyByCapacity && d.State == quarantine.Expiring && from == quarantine.Quarantined {
+		m.evicted.WithLabelValues(d.Key.PoolRef().String()).Inc()
+		m.evictedBytes.WithLabelValues(d.Key.PoolRef().String()).Add(float64(max(0, d.UsedBytes)))
+	}
 }
 
 // Captured notes how long a capture took. A deletion that its client dated in

@@ -194,8 +194,13 @@ func TestCounters(t *testing.T) {
 	m.BusBacklog("os", "1", 7)
 	m.BusConnected("os", "cell2", true)
 	m.BusConnected("os", "cell2", false)
+	m.Moved(&quarantine.Disk{Key: vms.Key("i"), State: quarantine.Expiring, EarlyBy: quarantine.EarlyByCapacity, UsedBytes: 7}, quarantine.Quarantined)
+	m.Moved(&quarantine.Disk{Key: vms.Key("i"), State: quarantine.Expiring, EarlyBy: quarantine.EarlyByCapacity, UsedBytes: 7}, quarantine.Purging)
+	m.Moved(&quarantine.Disk{Key: vms.Key("i"), State: quarantine.Expiring, EarlyBy: "ann", UsedBytes: 7}, quarantine.Quarantined)
 	got := scrape(t, m)
 	want(t, got, map[string]float64{
+		`quarantine_evicted_total{pool="vms"}`:                                                   1,
+		`quarantine_evicted_bytes_total{pool="vms"}`:                                             7,
 		`quarantine_transitions_total{from="new",to="pending"}`:                                  1,
 		`quarantine_transitions_total{from="pending",to="quarantined"}`:                          2,
 		`quarantine_capture_lag_seconds_count`:                                                   2,
@@ -234,6 +239,7 @@ func TestNames(t *testing.T) {
 	c := &catalog{totals: []quarantine.Total{{PoolRef: vms, State: quarantine.Lost}}, watches: map[string]bool{"vms": true}}
 	m := start(c)
 	m.Moved(&quarantine.Disk{State: quarantine.Pending}, "")
+	m.Moved(&quarantine.Disk{Key: vms.Key("i"), State: quarantine.Expiring, EarlyBy: quarantine.EarlyByCapacity, UsedBytes: 7}, quarantine.Quarantined)
 	m.GuardChecked(quarantine.GuardStatus{Pool: quarantine.Pool{PoolRef: vms, Guarded: true}, CanaryAt: time.Unix(1, 0)})
 	m.JobFinished(quarantine.LastRun{Job: "guard", LastSuccess: time.Unix(1, 0)})
 	m.Requested("r", 200, 0)
@@ -256,7 +262,7 @@ func TestNames(t *testing.T) {
 	}
 	expected := []string{
 		"quarantine_bus_backlog_messages{bus,cloud}", "quarantine_bus_connected{bus,cloud}", "quarantine_bytes{pool,state}", "quarantine_canary_age_seconds{pool}", "quarantine_capture_lag_seconds{}",
-		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_guard_ok{pool}",
+		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_evicted_bytes_total{pool}", "quarantine_evicted_total{pool}", "quarantine_guard_ok{pool}",
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
 		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_scrape_errors_total{}",

@@ -75,7 +75,8 @@ type Disk struct {
 	Isolate    bool   `json:"isolate,omitempty"`
 	IsolateBy  string `json:"isolate_by,omitempty" doc:"who asked for a copy in the evidence pool"`
 	Flatten    string `json:"flatten,omitempty" doc:"when that rule has the disk flattened: on-hold, when-parent-blocked or always; never where it is left out"`
-	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time"`
+	EarlyBy    string `json:"early_purge_by,omitempty" doc:"who asked for it to be purged before its time; capacity: its pool was too full"`
+	EarlyWhy   string `json:"early_purge_reason,omitempty" doc:"why its pool was too full, and its project more than its share"`
 
 	// Shortened is set where two people cut the promise short.
 	Shortened *quarantine.Shortening `json:"shortened,omitempty" doc:"who agreed that it goes earlier than it was promised"`
@@ -97,7 +98,7 @@ func FromDisk(d quarantine.Disk) Disk {
 		DeletedAt: d.DeletedAt.UTC(), QuarantinedAt: d.QuarantinedAt.UTC(), RetainUntil: d.RetainUntil.UTC(),
 		ExpiringAt: d.ExpiringAt, PurgedAt: d.PurgedAt, RestoredAt: d.RestoredAt, RestoredTo: d.RestoredTo,
 		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,
-		EarlyBy: d.EarlyBy, Shortened: d.Shortened, Held: d.Held(), Holds: d.Holds,
+		EarlyBy: d.EarlyBy, EarlyWhy: d.EarlyReason, Shortened: d.Shortened, Held: d.Held(), Holds: d.Holds,
 	}
 	w.CopyOf, w.Copies, w.IsolateBy = d.CopyOf, d.Copies, d.IsolateBy
 	w.Flatten, w.Parent = string(d.Decision.Flatten), fromParent(d.Parent)
