@@ -65,6 +65,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w)(status(), nil) })
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, _ *http.Request) { reply(w)(doctorFindings(), nil) })
 	mux.HandleFunc("GET /v1/parents", func(w http.ResponseWriter, _ *http.Request) { reply(w)(parentImages(), nil) })
+	mux.HandleFunc("GET /v1/capacity", func(w http.ResponseWriter, _ *http.Request) { reply(w)(poolStates(), nil) })
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })
 	mux.HandleFunc("POST /v1/policy/simulate", simulate)
 	mux.HandleFunc("GET /v1/policy/locks", func(w http.ResponseWriter, _ *http.Request) { reply(w)(policyLocks(), nil) })

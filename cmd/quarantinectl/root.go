@@ -39,7 +39,7 @@ ENVIRONMENT
 		caseCommand(a), standingCommand(a),
 		holdCommand(a), releaseCommand(a), extendCommand(a), shortenCommand(a), purgeCommand(a), requestCommand(a),
 		policyCommand(a), cephCommand(a), hookCommand(a),
-		runCommand(a), collectCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), catalogCommand(a), custodyCommand(a),
+		runCommand(a), collectCommand(a), statusCommand(a), doctorCommand(a), coverageCommand(a), parentsCommand(a), capacityCommand(a), catalogCommand(a), custodyCommand(a),
 		opennebulaCommand(a),
 		completionCommand(a), versionCommand(a),
 	)

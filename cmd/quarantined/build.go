@@ -236,12 +236,13 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		component{name: "standing holds", run: s.standing.Run},
 		component{name: "first look", run: func(ctx context.Context) error { return d.catchUp(ctx, d.listMe) }},
 		component{name: "watch of the guards", run: func(ctx context.Context) error { return s.guard.Watch(ctx, d.cfg.Guard.Watch.Duration) }},
+		component{name: "capacity", run: func(ctx context.Context) error { return s.capacity.Watch(ctx, d.clock, log, obs.CapacitySampled) }},
 		component{name: "cron", run: func(ctx context.Context) error {
 			return d.jobs.schedule(ctx, schedules, d.cfg.Jitter.Duration)
 		}},
 	)
 	s.doctor = &doctor{
-		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock,
+		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock, capacity: s.capacity,
 		requests: d.catalog, cases: d.catalog, standing: d.catalog, approvals: d.cfg.Approvals,
 		listeners: d.busStates, watches: d.watchStates, audit: d.auditor(),
 		clouds: func(ctx context.Context) ([]quarantine.Finding, error) { return d.cloudDoctor().look(ctx) },

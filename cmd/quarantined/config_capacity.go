@@ -114,7 +114,7 @@ func (c *config) checkCapacity() error {
 // watermarks are those of the pools, by the pool outside any namespace. The pools
 // are those of the connected clusters, which know their fsid.
 func (c *config) watermarks(pools []quarantine.Pool) quarantine.CapacityConfig {
-	out := quarantine.CapacityConfig{Pools: map[quarantine.PoolRef]quarantine.Watermarks{}, MinAge: c.Capacity.MinAge.Duration}
+	out := quarantine.CapacityConfig{Pools: map[quarantine.PoolRef]quarantine.Watermarks{}, MinAge: c.Capacity.MinAge.Duration, Grace: c.Collect.Grace.Duration}
 	for _, cl := range c.Clusters {
 		for _, p := range cl.Pools {
 			if p.Capacity == nil {

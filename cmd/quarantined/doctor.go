@@ -19,6 +19,7 @@ type doctor struct {
 	jobs     *jobs
 	paused   func(context.Context) (*quarantine.Pause, error)
 	clock    quarantine.Clock
+	capacity *quarantine.Capacity
 	// requests are those for acts that take two people, approvals how these are
 	// configured.
 	requests  quarantine.Requests
@@ -51,7 +52,7 @@ func staleAfter(job string) time.Duration {
 func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
 	var all []quarantine.Finding
 	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
-		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.twoPeople, d.holds, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
+		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.room, d.twoPeople, d.holds, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
 	} {
 		found, err := check(ctx)
 		if err != nil {

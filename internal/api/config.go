@@ -54,6 +54,7 @@ type Config struct {
 	Coverage  Coverage
 	Simulator Simulator
 	Parents   Parents
+	Capacity  Capacity
 	Rebuild   func(ctx context.Context, actor string) (quarantine.Report, error)
 	Status    func(ctx context.Context) (wire.Status, error)
 	// Ready returns why the service cannot do its work just now; empty: it can.
@@ -222,6 +223,11 @@ type Simulator interface {
 // *quarantine.Flattener.
 type Parents interface {
 	Parents(ctx context.Context) ([]quarantine.ParentImage, error)
+}
+
+// Capacity tells how full the pools are, and will be: *quarantine.Capacity.
+type Capacity interface {
+	Forecasts(ctx context.Context, now time.Time) ([]quarantine.PoolState, error)
 }
 
 // Coverage compares what a cloud deleted with what is in quarantine:

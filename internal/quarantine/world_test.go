@@ -68,6 +68,7 @@ type world struct {
 	approvals  *quarantine.Approvals
 	standing   *quarantine.StandingHolds
 	cases      *quarantine.Cases
+	capacity   *quarantine.Capacity
 	reconciler *quarantine.Reconciler
 	flattener  *quarantine.Flattener
 	guard      *quarantine.GuardKeeper
@@ -132,7 +133,8 @@ func (w *world) restart() {
 	}, quarantine.ApprovalsConfig{Expire: 3 * day, Alone: w.alone})
 	w.standing = quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
 	w.cases = quarantine.NewCases(w.holds, cat, w.standing)
-	w.collector.MakeRoom(quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{Pools: w.watermarks, MinAge: quarantine.DefaultMinAge}))
+	w.capacity = quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{Pools: w.watermarks, MinAge: quarantine.DefaultMinAge, Grace: w.safety.Grace})
+	w.collector.MakeRoom(w.capacity)
 	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat})
 	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)

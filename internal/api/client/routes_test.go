@@ -181,6 +181,7 @@ func TestListsBehindAPath(t *testing.T) {
 		answer(http.StatusOK, "application/json", `[{"id":"`+r.URL.RawQuery+`"}]`)(w, r)
 	})
 	mux.HandleFunc("GET /q/v1/doctor", answer(http.StatusOK, "application/json; charset=utf-8", `[{"severity":"fault","subject":"s","problem":"p"}]`))
+	mux.HandleFunc("GET /q/v1/capacity", answer(http.StatusOK, "application/json", `[{"pool":"vms","short_bytes":7}]`))
 	c := serve(t, mux.ServeHTTP, func(cfg *client.Config) { cfg.Server += "/q/" })
 	if guards, err := c.Guards(t.Context()); err != nil || len(guards) != 1 || guards[0].Fault != "off" {
 		t.Errorf("guards: %+v, %v", guards, err)
@@ -193,6 +194,9 @@ func TestListsBehindAPath(t *testing.T) {
 	}
 	if found, err := c.Requests(t.Context(), []quarantine.RequestState{quarantine.RequestDone, quarantine.RequestDenied}, 7); err != nil || len(found) != 1 || found[0].ID != "limit=7&state=done%2Cdenied" {
 		t.Errorf("requests: %+v, %v", found, err)
+	}
+	if pools, err := c.Capacity(t.Context()); err != nil || len(pools) != 1 || pools[0].Short != 7 {
+		t.Errorf("capacity: %+v, %v", pools, err)
 	}
 	if found, err := c.Doctor(t.Context()); err != nil || len(found) != 1 || found[0].Severity != quarantine.SeverityFault {
 		t.Errorf("doctor: %+v, %v", found, err)

@@ -40,6 +40,11 @@ func (c *Client) Parents(ctx context.Context) ([]quarantine.ParentImage, error) 
 	return answer[[]quarantine.ParentImage](ctx, c, call{method: http.MethodGet, path: "/v1/parents", long: true})
 }
 
+// Capacity tells how full the pools are, and when they will be full.
+func (c *Client) Capacity(ctx context.Context) ([]quarantine.PoolState, error) {
+	return answer[[]quarantine.PoolState](ctx, c, call{method: http.MethodGet, path: "/v1/capacity", long: true})
+}
+
 // Coverage compares what the clouds deleted within the period with what is in
 // quarantine; of one cloud, or where it is empty of all that the daemon can
 // ask. A zero time is the daemon's default: the last day.

@@ -106,6 +106,19 @@ func sharesModel(t *testing.T, s Store) {
 			t.Fatalf("evicted: %v", err)
 		}
 		same(t, "evicted", append([]quarantine.Candidate{}, gone...), evicted)
+		due := make([]int64, 3)
+		for _, d := range all {
+			left := d.RetainUntil.Sub(q.Now)
+			if what := class(q, d); what == "" || what == "going" || d.Held() || d.State != quarantine.Quarantined && d.State != quarantine.Pending || left <= 0 || left >= 3*time.Second/2 {
+				continue
+			}
+			due[left/(time.Second/2)] += max(0, d.UsedBytes)
+		}
+		gotDue, err := s.DueBytes(background(), q, time.Second/2, 3)
+		if err != nil {
+			t.Fatalf("due: %v", err)
+		}
+		same(t, "due", gotDue, due)
 		limit := rapid.IntRange(1, 3).Draw(t, "limit")
 		for name := range shares {
 			var pages []quarantine.Candidate

@@ -26,12 +26,10 @@ type Store interface {
 	quarantine.CaseStore
 	quarantine.StandingStore
 	quarantine.Shares
+	quarantine.Promises
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
-	// Totals counts the disks and their bytes by pool and state, in that
-	// order.
-	Totals(ctx context.Context) ([]quarantine.Total, error)
 	// OldestPending is the time since when the oldest pending disk waits; the
 	// zero time if none is pending.
 	OldestPending(ctx context.Context) (time.Time, error)

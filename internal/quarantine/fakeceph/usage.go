@@ -20,8 +20,8 @@ func (c *Ceph) SetCapacity(pool quarantine.PoolRef, bytes int64) {
 	c.capacity[whole(pool)] = bytes
 }
 
-// Usage counts the blocks of all images, which are its objects, and of their
-// snapshots where the image has others by now. Unlike Ceph's, its figures are
+// Usage counts the blocks of all images, and of their snapshots where the image has
+// none there by now. Unlike Ceph's, its figures are
 // never old.
 func (c *Ceph) Usage(ctx context.Context, pool quarantine.PoolRef) (quarantine.PoolUsage, error) {
 	return call(ctx, c, Call{Verb: "Usage", Pool: pool}, func() (quarantine.PoolUsage, error) {
@@ -43,6 +43,7 @@ func (c *Ceph) Usage(ctx context.Context, pool quarantine.PoolRef) (quarantine.P
 			}
 		}
 		u.UsedBytes = u.Objects * BlockSize
+		u.Objects = (u.UsedBytes + 4<<20 - 1) / (4 << 20)
 		full, ok := c.capacity[whole(pool)]
 		if !ok {
 			full = defaultCapacity
