@@ -62,7 +62,9 @@ func questions() []question {
 		{"from", on(func(q *client.Query, d quarantine.Disk) { q.From = d.DeletedAt })},
 		{"to", on(func(q *client.Query, d quarantine.Disk) { q.To = d.DeletedAt })},
 		{"newest first", on(func(q *client.Query, _ quarantine.Disk) { q.Desc = true })},
-		{"by retain_until", on(func(q *client.Query, _ quarantine.Disk) { q.States, q.Sort = []quarantine.State{quarantine.Quarantined}, "retain_until" })},
+		{"by retain_until", on(func(q *client.Query, _ quarantine.Disk) {
+			q.States, q.Sort = []quarantine.State{quarantine.Quarantined}, "retain_until"
+		})},
 		{"address at a time", on(func(q *client.Query, d quarantine.Disk) {
 			q.Address, q.From = d.Deletion.Addresses[0].IP, d.DeletedAt.Add(-time.Hour)
 		})},
