@@ -187,7 +187,8 @@ type reconcileConfig struct {
 type guardConfig struct {
 	// Schedule is when a canary is let go; default "*/5 * * * *".
 	Schedule string `yaml:"schedule"`
-	// Watch is how often the pools' settings are looked at; default 2s.
+	// Watch is how often the pools' settings, and what Ceph has removed of
+	// snapshots, are looked at; default 2s.
 	Watch duration `yaml:"watch"`
 }
 

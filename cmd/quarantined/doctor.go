@@ -30,6 +30,8 @@ type doctor struct {
 	// the pools' trash: name → connected.
 	listeners func() map[string]bool
 	watches   func() map[string]bool
+	// sealFault says why the seals cannot be watched, or "".
+	sealFault func() string
 	// audit reports the keys that could switch a guard off; nil where no audit
 	// key is configured.
 	audit func(ctx context.Context) ([]quarantine.Finding, error)
@@ -52,7 +54,7 @@ func staleAfter(job string) time.Duration {
 func (d *doctor) Doctor(ctx context.Context) ([]quarantine.Finding, error) {
 	var all []quarantine.Finding
 	for _, check := range []func(context.Context) ([]quarantine.Finding, error){
-		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.room, d.twoPeople, d.holds, d.lastRuns, d.connections, d.clouds, d.lost, d.keys,
+		d.ceph, d.guards, d.policies, d.custodyLog, d.pause, d.room, d.twoPeople, d.holds, d.lastRuns, d.connections, d.clouds, d.lost, d.seals, d.keys,
 	} {
 		found, err := check(ctx)
 		if err != nil {
@@ -204,6 +206,26 @@ func (d *doctor) lost(ctx context.Context) ([]quarantine.Finding, error) {
 		return []quarantine.Finding{ok("disks", "none is lost")}, nil
 	}
 	return []quarantine.Finding{fault("disks", fmt.Sprintf("%d are lost, e.g. %s", len(disks), disks[0].OriginalName), "quarantinectl list --state lost")}, nil
+}
+
+// seals warns of disks whose seal somebody else has broken: what they show was
+// perhaps altered.
+func (d *doctor) seals(ctx context.Context) ([]quarantine.Finding, error) {
+	var out []quarantine.Finding
+	if why := d.sealFault(); why != "" {
+		out = append(out, fault("watch of the seals", why, "ceph -s"))
+	}
+	broken, err := d.disks.FindDisks(ctx, quarantine.DiskFilter{
+		SealBroken: true, States: []quarantine.State{quarantine.Quarantined, quarantine.Expiring}, Limit: 1000,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the broken seals: %w", err)
+	}
+	if len(broken) > 0 {
+		return append(out, fault("seals", fmt.Sprintf("%d were broken by somebody else, e.g. of disk %s", len(broken), broken[0].ID),
+			"quarantinectl show "+broken[0].ID+"; find who holds the cloud's Ceph key")), nil
+	}
+	return append(out, ok("seals", "none is broken")), nil
 }
 
 func (d *doctor) keys(ctx context.Context) ([]quarantine.Finding, error) {

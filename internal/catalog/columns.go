@@ -46,6 +46,8 @@ func columnsOf(d *quarantine.Disk, record []byte) []column {
 		{"share", quarantine.ShareOf(d)},
 		{"firm_until", quarantine.FirmUntil(d)},
 		{"evicted", bit(d.EarlyBy == quarantine.EarlyByCapacity)},
+		{"seal_id", int64(d.SealID)},
+		{"seal_broken", bit(!d.SealBrokenAt.IsZero())},
 		{"record", string(record)},
 	}
 }
@@ -62,7 +64,7 @@ func bit(b bool) int64 {
 // encodeDisk gives the record and the disk as it will be read back: times in
 // UTC and whole microseconds, as the columns have them.
 func encodeDisk(d quarantine.Disk) ([]byte, quarantine.Disk, error) {
-	for _, t := range []*time.Time{&d.DeletedAt, &d.QuarantinedAt, &d.ProtectedUntil, &d.RetainUntil, &d.ExpiringAt, &d.PurgedAt, &d.RestoredAt} {
+	for _, t := range []*time.Time{&d.DeletedAt, &d.QuarantinedAt, &d.ProtectedUntil, &d.RetainUntil, &d.ExpiringAt, &d.PurgedAt, &d.RestoredAt, &d.SealBrokenAt} {
 		cut(t)
 	}
 	if len(d.Holds) > 0 {

@@ -199,8 +199,8 @@ func mergedQuery(f quarantine.DiskFilter, column, order string) (string, []any, 
 // narrow reports whether the filter asks for what few disks have, by which
 // they are then found, and everything else is looked at in their rows only.
 func narrow(f quarantine.DiskFilter) bool {
-	return f.Address != "" || f.VM != "" || f.CaseID != "" || f.User != "" || f.Project != "" ||
-		len(f.OriginalNames) > 0 || f.NamePrefix != "" || f.IDPrefix != ""
+	return f.SealBroken || f.Address != "" || f.VM != "" || f.CaseID != "" || f.User != "" || f.Project != "" ||
+		f.Seal != nil || len(f.OriginalNames) > 0 || f.NamePrefix != "" || f.IDPrefix != ""
 }
 
 // where gathers conditions and their arguments.
@@ -297,6 +297,13 @@ func (w *where) filter(f quarantine.DiskFilter) {
 	}
 	if f.Unmeasured {
 		w.and("used_bytes = -1")
+	}
+	if f.SealBroken {
+		w.and("seal_broken = 1")
+	}
+	if s := f.Seal; s != nil {
+		// The second condition lets the index over part of the table be used.
+		w.and("seal_id = ? AND seal_id > 0 AND +pool = ? AND +fsid = ?", int64(s.ID), s.Pool, s.FSID)
 	}
 	w.times(f)
 	if f.IDPrefix != "" {

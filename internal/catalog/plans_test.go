@@ -92,6 +92,9 @@ func TestPlans(t *testing.T) {
 			"INDEX disks_by_project_id (cloud=? AND project_id=? AND state=? AND deleted_at>?)", false},
 		"last of a name": {quarantine.DiskFilter{Group: &quarantine.Group{Cloud: "c", ProjectID: "p", Resource: "web"}, States: living[:3], DeletedFrom: now, Desc: true},
 			"INDEX disks_by_vm_name (cloud=? AND project_id=? AND resource_name=? AND state=? AND deleted_at>?)", false},
+		"seal":             {quarantine.DiskFilter{Seal: &quarantine.SealRef{FSID: "f", Pool: "vms", ID: 7}}, "INDEX disks_by_seal (seal_id=?)", true},
+		"broken seals":     {quarantine.DiskFilter{SealBroken: true}, "INDEX disks_seal_broken", false},
+		"seals not mended": {quarantine.DiskFilter{SealBroken: true, Sealed: &no, States: living[1:3]}, "INDEX disks_seal_broken", true},
 
 		"project":           {quarantine.DiskFilter{Project: "p"}, term, false},
 		"user":              {quarantine.DiskFilter{User: "u"}, term, false},

@@ -48,7 +48,7 @@ func TestDecodeTrashNotice(t *testing.T) {
 	if err != nil || id != "1234" || spec.name != "disk" {
 		t.Errorf("got %q, %+v, %v", id, spec, err)
 	}
-	if _, _, err := decodeTrashNotice(encodeTrashNotice(opImageRemoved, "1234", nil)); !errors.Is(err, errOtherNotice) {
+	if _, _, err := decodeTrashNotice(encodeTrashNotice(opImageRemoved, "1234", nil)); !errors.Is(err, errGoneNotice) {
 		t.Errorf("a departure gives %v", err)
 	}
 	if _, _, err := decodeTrashNotice(encodeTrashNotice(77, "1234", nil)); !errors.Is(err, errSpec) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
@@ -156,7 +157,7 @@ func readInfo(img *rbd.Image, fsid string) (quarantine.ImageInfo, error) {
 		if err != nil {
 			return info, err
 		}
-		info.Sealed, info.SealedAt = true, time.Unix(taken.Sec, taken.Nsec).UTC()
+		info.Sealed, info.SealedAt, info.SealIDs = true, time.Unix(taken.Sec, taken.Nsec).UTC(), sealIDs(snaps)
 	}
 	return info, nil
 }
@@ -220,14 +221,22 @@ func (o *openImage) Seal(ctx context.Context) error {
 	if o.info.Sealed {
 		return nil
 	}
+	var ids []uint64
 	err := o.do(ctx, "seal", func() error {
-		_, err := o.img.CreateSnapshot(quarantine.SealSnapshot)
+		if _, err := o.img.CreateSnapshot(quarantine.SealSnapshot); err != nil && errnoOf(err) != syscall.EEXIST {
+			return err
+		}
+		snaps, err := o.img.GetSnapshotNames() // from the handle's memory
+		ids = sealIDs(snaps)
 		return err
 	})
-	if err != nil && !errors.Is(err, quarantine.ErrExists) {
+	if err == nil && len(ids) == 0 {
+		err = fmt.Errorf("seal image %s: its seal is gone again: %w", o.key, quarantine.ErrConflict)
+	}
+	if err != nil {
 		return err
 	}
-	o.info.Sealed = true
+	o.info.Sealed, o.info.SealIDs = true, ids
 	return nil
 }
 

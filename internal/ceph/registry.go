@@ -138,10 +138,17 @@ func (c *Cluster) AuthDump(ctx context.Context) ([]byte, error) { return c.monCo
 // monCommand runs a command of the monitors; args are its further arguments, each a
 // name and a value.
 func (c *Cluster) monCommand(ctx context.Context, prefix string, args ...string) ([]byte, error) {
-	words := map[string]string{"prefix": prefix, "format": "json"}
+	words := map[string]any{}
 	for i := 0; i+1 < len(args); i += 2 {
 		words[args[i]] = args[i+1]
 	}
+	return c.monCommandWith(ctx, prefix, words)
+}
+
+// monCommandWith is monCommand with arguments that are no text: the monitors
+// take no number for a text, nor the other way.
+func (c *Cluster) monCommandWith(ctx context.Context, prefix string, words map[string]any) ([]byte, error) {
+	words["prefix"], words["format"] = prefix, "json"
 	cmd, err := json.Marshal(words)
 	if err != nil {
 		return nil, fmt.Errorf("encode the command %s: %w", prefix, err)

@@ -24,6 +24,9 @@ type TrashWatch struct {
 	// missed and that the trash must be listed. Neither may block.
 	offer  func(quarantine.TrashEntry)
 	missed func()
+	// Gone, where it is set before Run, is told of every image that left the
+	// trash, removed or restored. It may not block.
+	Gone func(quarantine.Key)
 
 	// silence is how long ago the OSD may have confirmed the watch last.
 	silence time.Duration

@@ -50,6 +50,7 @@ type Metrics struct {
 	busConnected    *prometheus.GaugeVec
 	busBacklog      *prometheus.GaugeVec
 	scrapeErrors    prometheus.Counter
+	tampering       *prometheus.CounterVec
 
 	mu     sync.Mutex
 	guards map[quarantine.PoolRef]guard // the last check of each guarded pool
@@ -83,9 +84,13 @@ func New(cfg Config) *Metrics {
 		busConnected:    gauges("bus_connected", "1 if the cloud's message bus is connected, else 0.", "cloud", "bus"),
 		busBacklog:      gauges("bus_backlog_messages", "Messages that waited in the service's queue at the last look.", "cloud", "bus"),
 		scrapeErrors:    prometheus.NewCounter(prometheus.CounterOpts(opts("scrape_errors_total", "Scrapes that could not read the catalog and left its gauges out."))),
+		tampering:       counters("tampering_total", "What somebody else did to disks in quarantine: seal-lost, disk-forced-out.", "act"),
+	}
+	for _, act := range []string{"seal-lost", "disk-forced-out"} {
+		m.tampering.WithLabelValues(act) // 0 is shown too: an alarm needs what it rises from
 	}
 	m.registry.MustRegister(
-		m.transitions, m.evicted, m.evictedBytes, m.poolFill, m.poolShort, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
+		m.tampering, m.transitions, m.evicted, m.evictedBytes, m.poolFill, m.poolShort, m.captureLag, m.custodyFailures, m.jobSuccess, m.jobFailures, m.requests, m.requestTime,
 		m.notifications, m.notificationLag, m.busConnected, m.busBacklog,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -193,6 +198,9 @@ func (m *Metrics) guardsByName() map[string]guard {
 	}
 	return worst
 }
+
+// Tampered counts what somebody else did to a disk in quarantine.
+func (m *Metrics) Tampered(act string) { m.tampering.WithLabelValues(act).Inc() }
 
 // JobFinished notes the end of a run.
 func (m *Metrics) JobFinished(run quarantine.LastRun) {

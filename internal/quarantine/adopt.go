@@ -264,8 +264,8 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 		return d, fmt.Errorf("adopt %s: %w", d.Key, err)
 	}
 	now := l.clock()
-	d, err = l.move(ctx, d, Quarantined, Entry{Act: "seal", Actor: "adopter", Detail: map[string]string{"snapshot": SealSnapshot}}, func(n *Disk) {
-		n.Sealed = true
+	d, err = l.move(ctx, d, Quarantined, Entry{Act: "seal", Actor: "adopter", Detail: sealDetail(img)}, func(n *Disk) {
+		n.Sealed, n.SealID = true, sealID(img)
 		n.ProtectedUntil = until
 		n.RecordStale = false
 	})

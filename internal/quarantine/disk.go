@@ -135,6 +135,13 @@ type Disk struct {
 	// Sealed is true from the moment the seal snapshot is known to exist until
 	// it is known to be gone.
 	Sealed bool `json:"sealed"`
+	// SealID is Ceph's id of the seal: no other snapshot of the pool ever has it.
+	// Zero is not known (records of before).
+	SealID uint64 `json:"seal_id,omitempty"`
+	// SealBrokenAt is when it was noticed last that somebody else had removed or
+	// replaced the seal. The present seal, if there is one, was taken after that:
+	// what the disk held at its deletion may have been altered in between.
+	SealBrokenAt time.Time `json:"seal_broken_at,omitzero"`
 	// EarlyBy is who asked for the disk to be purged before its time, or
 	// EarlyByCapacity; empty otherwise. A hold or an extension takes the request
 	// back. EarlyReason is why, where the service itself did.

@@ -38,6 +38,10 @@ type history struct {
 	// policy did.
 	isolateBy string
 	isolate   bool
+	// sealID is the seal that it took last; 0 where the log does not say.
+	sealID uint64
+	// sealBroken is when somebody else was last seen to have broken the seal.
+	sealBroken time.Time
 	// deletion is the id of the Deletion it was joined with last.
 	deletion string
 	// lives are those that ended in quarantine, in order. A disk that was given
@@ -86,6 +90,7 @@ func replay(entries []Entry) history {
 		case "adopt":
 			h.shortened = nil
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
+			h.sealID, h.sealBroken = 0, time.Time{} // another life, another seal
 			h.lives = append(h.lives, life{e.Detail[detailName], h.deletion})
 		case "request":
 			h.asked[e.Detail[detailRequest]] = e.Actor
@@ -96,6 +101,11 @@ func replay(entries []Entry) history {
 			h.shorten(e)
 		case "seal":
 			h.sealed = true
+			h.sealID = sealIDIn(e, detailSnapshotID)
+		case "reseal":
+			h.sealID = sealIDIn(e, "second")
+		case actSealLost:
+			h.sealBroken = e.At.UTC().Truncate(time.Second)
 		case "unseal":
 			h.sealed = false
 		case "join":
@@ -159,6 +169,9 @@ const (
 func (h history) keep(d *Disk) {
 	if h.retainUntil.After(d.RetainUntil) {
 		d.RetainUntil = h.retainUntil.UTC()
+	}
+	if h.sealBroken.After(d.SealBrokenAt) {
+		d.SealBrokenAt = h.sealBroken
 	}
 	if h.compliance {
 		d.Decision.Mode = Compliance

@@ -44,6 +44,9 @@ type ImageInfo struct {
 	// Sealed reports the snapshot SealSnapshot, SealedAt when Ceph took it.
 	Sealed   bool
 	SealedAt time.Time
+	// SealIDs are Ceph's ids of the snapshots that are seals, the one that counts
+	// first. After Image.Seal it has the new one.
+	SealIDs []uint64
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
 	Record []byte
@@ -254,6 +257,8 @@ type DiskFilter struct {
 	Isolate        *bool // a copy in the evidence pool is wanted (Disk.WantsCopy)
 	RecordStale    bool  // only disks whose record on the image is old
 	Unmeasured     bool  // only disks whose UsedBytes is -1
+	SealBroken     bool  // only disks whose seal was broken once
+	Seal           *SealRef
 	Sealed         *bool
 	DeletedFrom    time.Time // inclusive
 	DeletedTo      time.Time // exclusive

@@ -340,7 +340,7 @@ func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d 
 	}
 	now := l.clock().UTC().Truncate(time.Second)
 	d, err = l.move(ctx, d, Expiring, Entry{Act: "purge-undone", Actor: actor, Reason: why}, func(n *Disk) {
-		n.Sealed, n.ExpiringAt, n.ProtectedUntil = true, now, now.Add(full)
+		n.Sealed, n.SealID, n.ExpiringAt, n.ProtectedUntil = true, sealID(img), now, now.Add(full)
 	})
 	if err != nil {
 		return d, err

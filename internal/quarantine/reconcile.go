@@ -36,6 +36,14 @@ type ReconcileConfig struct {
 	// Marks tell of resources that a restore has made and deleted again, whose
 	// disks are not missed. Nil: there are none.
 	Marks Marks
+	// Snapshots looks at the seals. Nil: nobody does.
+	Snapshots Snapshots
+	// SealsAtOnce bounds how many seals one run looks at; each run goes on where
+	// the last one ended, so that all have their turn.
+	SealsAtOnce int
+	// Tampered is told of every seal-lost and disk-forced-out, for metrics. It
+	// may be nil.
+	Tampered func(act string)
 }
 
 // NewReconciler makes the Reconciler.
@@ -77,7 +85,7 @@ func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
 			w.add(ReportItem{Pool: pool.PoolRef.String(), Act: "list", Error: err.Error()})
 		}
 	}
-	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.missedImages, r.lostDisks, r.measure} {
+	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.missedImages, r.lostDisks, r.measure, r.seals} {
 		if err := part(ctx, w, dry); err != nil {
 			return err
 		}
@@ -176,6 +184,7 @@ func (r *Reconciler) settle(ctx context.Context, pool Pool, d Disk) (act, reason
 	img, err := r.images.OpenImage(ctx, d.Key)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		r.forcedOut(ctx, d)
 		d, err = r.ledger.move(ctx, d, Lost, Entry{Act: "lost", Actor: "reconciler", Reason: "Ceph has no image of this id any more"}, func(n *Disk) { n.Intent, n.Sealed = "", false })
 		if err == nil {
 			r.ledger.log.Error("disk lost: its image is gone, and this service did not remove it", "disk", d.ID, "pool", ref.String(), "image_id", d.Key.ImageID, "name", d.OriginalName)

@@ -56,6 +56,11 @@ func (c *Collector) DropFirstSeal(ctx context.Context, actor, id string, pair Se
 	entry := Entry{Act: "reseal", Actor: actor, Reason: reason, Detail: map[string]string{
 		"first": fmt.Sprint(pair.First), "second": fmt.Sprint(pair.Second), "snapshot": FlatSeal}}
 	return l.witnessed(ctx, d, entry, func() error {
+		// Before the act: the watch of the seals must not take it for a stranger's.
+		d.SealID = pair.Second
+		if _, err := l.disks.PutDisk(ctx, d); err != nil {
+			return fmt.Errorf("disk %s: write its new seal: %w", id, err)
+		}
 		if err := l.around("reseal.drop", func() error { return c.remover.RemoveFirstSeal(ctx, d.Key, pair) }); err != nil {
 			return fmt.Errorf("remove the first seal of disk %s: %w", id, err)
 		}

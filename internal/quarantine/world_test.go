@@ -73,6 +73,7 @@ type world struct {
 	flattener  *quarantine.Flattener
 	guard      *quarantine.GuardKeeper
 	inquirer   *quarantine.Inquirer
+	seals      *quarantine.SealWatch
 	cloud      *fakeCloud
 
 	// died is what each disk held when the cloud removed it.
@@ -135,7 +136,9 @@ func (w *world) restart() {
 	w.cases = quarantine.NewCases(w.holds, cat, w.standing)
 	w.capacity = quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{Pools: w.watermarks, MinAge: quarantine.DefaultMinAge, Grace: w.safety.Grace})
 	w.collector.MakeRoom(w.capacity)
-	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat})
+	w.reconciler = quarantine.NewReconciler(w.adopter, w.ceph, quarantine.ReconcileConfig{Workers: w.safety.Workers, LostAfter: w.lost, MeasureDisks: 100, Seen: cat, Marks: cat,
+		Snapshots: w.ceph, SealsAtOnce: 100, Tampered: w.obs.Tampered})
+	w.seals = quarantine.NewSealWatch(w.reconciler, w.ceph, cat)
 	w.flattener = quarantine.NewFlattener(w.ledger, w.ceph, w.ceph, cat, w.policy, w.ceph, w.collector, quarantine.FlattenConfig{MaxDisks: 100})
 	w.guard = quarantine.NewGuardKeeper(w.ledger, w.ceph, w.ceph, cat)
 	w.inquirer = quarantine.NewInquirer(w.recorder, w.reconciler, quarantine.InquirerConfig{
@@ -269,6 +272,7 @@ type observer struct {
 	moves         []string
 	captured      int
 	custodyFailed int
+	tampered      []string
 }
 
 func (o *observer) Moved(d *quarantine.Disk, from quarantine.State) {
@@ -285,6 +289,12 @@ func (o *observer) Captured(time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.captured++
+}
+
+func (o *observer) Tampered(act string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tampered = append(o.tampered, act)
 }
 
 func (o *observer) CustodyFailed() {

@@ -55,6 +55,8 @@ type Disk struct {
 	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
 	Capture      string `json:"capture" doc:"guard, driver, raced, copy or none"`
 	Sealed       bool   `json:"sealed"`
+	// SealBrokenAt is left out where nobody ever broke the seal.
+	SealBrokenAt time.Time `json:"seal_broken_at,omitzero" doc:"when it was noticed that somebody else had removed or replaced the seal; the present one shows what was left"`
 	// Parent is the image that the disk was cloned from.
 	Parent *Parent `json:"parent,omitempty"`
 	// CopyOf and Copies are the other side of isolated copies.
@@ -94,7 +96,7 @@ func FromDisk(d quarantine.Disk) Disk {
 		ID: d.ID, State: string(d.State), Addresses: []string{},
 		Cluster: d.Key.FSID, Pool: d.Key.Pool, Namespace: d.Key.Namespace, ImageID: d.Key.ImageID,
 		OriginalName: d.OriginalName, Role: d.Role, SizeBytes: d.SizeBytes, UsedBytes: d.UsedBytes,
-		Capture: string(d.Capture), Sealed: d.Sealed,
+		Capture: string(d.Capture), Sealed: d.Sealed, SealBrokenAt: d.SealBrokenAt,
 		DeletedAt: d.DeletedAt.UTC(), QuarantinedAt: d.QuarantinedAt.UTC(), RetainUntil: d.RetainUntil.UTC(),
 		ExpiringAt: d.ExpiringAt, PurgedAt: d.PurgedAt, RestoredAt: d.RestoredAt, RestoredTo: d.RestoredTo,
 		Rule: d.Decision.Rule, PolicyHash: d.Decision.PolicyHash, Reason: d.Decision.Reason, Isolate: d.Decision.Isolate,

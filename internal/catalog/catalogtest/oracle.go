@@ -39,6 +39,8 @@ func selects(f quarantine.DiskFilter, d quarantine.Disk) bool {
 			(f.Group.Resource == "" || f.Group.Resource == del.ResourceName)) &&
 		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.WantsCopy()) &&
 		(!f.HoldsUnchecked || d.HoldsUnchecked) && (!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
+		(!f.SealBroken || !d.SealBrokenAt.IsZero()) &&
+		(f.Seal == nil || d.SealID != 0 && *f.Seal == quarantine.SealRef{FSID: d.Key.FSID, Pool: d.Key.Pool, ID: d.SealID}) &&
 		(f.DeletedFrom.IsZero() || !d.DeletedAt.Before(f.DeletedFrom)) && (f.DeletedTo.IsZero() || d.DeletedAt.Before(f.DeletedTo)) &&
 		due(f.RetainBefore, d.RetainUntil) && due(f.ExpiringBefore, d.ExpiringAt) && strings.HasPrefix(d.ID, f.IDPrefix)
 }
@@ -93,6 +95,7 @@ func anyDisk(t *rapid.T, id string) quarantine.Disk {
 		SizeBytes:    rapid.Int64Range(0, 3).Draw(t, "size"), UsedBytes: rapid.Int64Range(-1, 1).Draw(t, "used"),
 		DeletedAt: moment(t, "deleted"), QuarantinedAt: moment(t, "quarantined"), RetainUntil: moment(t, "retain"), ExpiringAt: moment(t, "expiring"),
 		Sealed: rapid.Bool().Draw(t, "sealed"), RecordStale: rapid.Bool().Draw(t, "stale"), HoldsUnchecked: rapid.Bool().Draw(t, "unchecked"),
+		SealID: rapid.Uint64Range(0, 2).Draw(t, "seal"), SealBrokenAt: moment(t, "broken"),
 	}
 	d.Decision.Isolate = rapid.Bool().Draw(t, "isolate")
 	for range rapid.IntRange(0, 2).Draw(t, "holds") {
@@ -142,6 +145,10 @@ func anyFilter(t *rapid.T) quarantine.DiskFilter {
 		func() { f.HoldsUnchecked = true },
 		func() { f.Unmeasured = true },
 		func() { f.Sealed = flag() },
+		func() { f.SealBroken = true },
+		func() {
+			f.Seal = &quarantine.SealRef{FSID: word(t, "fsid", "f", "g"), Pool: word(t, "pool", "vms", "volumes"), ID: rapid.Uint64Range(0, 2).Draw(t, "seal")}
+		},
 		func() { f.DeletedFrom = moment(t, "from") },
 		func() { f.DeletedTo = moment(t, "to") },
 		func() { f.RetainBefore = moment(t, "retain") },

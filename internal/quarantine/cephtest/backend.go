@@ -20,6 +20,7 @@ type Ceph interface {
 	quarantine.Clusters
 	quarantine.Lineages
 	quarantine.Gauge
+	quarantine.Snapshots
 }
 
 // Cloud is what a cloud, or anybody with its key, does to its images. The
@@ -74,6 +75,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"ImagesOpenByID":              imagesOpenByID,
 		"ImagesKeepRecords":           imagesKeepRecords,
 		"ImagesAreSealedOnce":         imagesAreSealedOnce,
+		"SealsHaveIDs":                sealsHaveIDs,
+		"RemovedSnapshotsAreTold":     removedSnapshotsAreTold,
 		"LiveImagesByPrefix":          liveImagesByPrefix,
 		"CloneOfTheSeal":              cloneOfTheSeal,
 		"FlattenMakesIndependent":     flattenMakesIndependent,

@@ -24,6 +24,12 @@ type Ceph struct {
 	capacity map[quarantine.PoolRef]int64 // by the pool outside any namespace
 	nextID   int
 	removals []Removal
+	lastSnap uint64 // the last snapshot's id; in no two pools the same
+	// removed are the snapshots that are gone, one in each epoch: the first made
+	// the second epoch.
+	removed []quarantine.SealRef
+	// forgotten is the last epoch that the monitors do not know any more.
+	forgotten uint64
 }
 
 // Removal is the end of one image by the Remover.

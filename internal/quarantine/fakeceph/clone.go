@@ -54,7 +54,7 @@ func (c *Ceph) ProtectSnapshot(ctx context.Context, key quarantine.Key, snap str
 			return fmt.Errorf("snapshot %s@%s: %w", key, snap, quarantine.ErrNotFound)
 		}
 		if img.snap(snap) == nil {
-			img.snapshot(snap, c.clock())
+			c.snapshot(img, snap)
 		}
 		return nil
 	})
@@ -132,7 +132,9 @@ func (c *Ceph) dropRemovedSnaps() {
 		for _, s := range img.snaps {
 			if !s.removed || c.hasClone(s) {
 				kept = append(kept, s)
+				continue
 			}
+			c.noteRemoved(img.key, s.id)
 		}
 		img.snaps = kept
 	}

@@ -63,7 +63,7 @@ func (c *Ceph) CloudSnapshot(p quarantine.PoolRef, name, snap string) error {
 	if img.snap(snap) != nil {
 		return fmt.Errorf("snapshot %s/%s@%s: %w", p, name, snap, quarantine.ErrExists)
 	}
-	img.snapshot(snap, c.clock())
+	c.snapshot(img, snap)
 	return nil
 }
 

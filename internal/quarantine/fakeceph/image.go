@@ -50,7 +50,6 @@ type image struct {
 	watchers []string
 	// shallow: it lacks the feature deep-flatten.
 	shallow bool
-	lastID  uint64 // of a snapshot
 }
 
 type trashInfo struct {
@@ -74,17 +73,12 @@ func (i *image) sealed() *snapshot {
 	return i.snap(quarantine.FlatSeal)
 }
 
-func (i *image) seal(at time.Time) {
-	if i.sealed() == nil {
-		i.snapshot(quarantine.SealSnapshot, at)
-	}
-}
-
-func (i *image) snapshot(name string, at time.Time) {
-	c := i.content
-	c.blocks = maps.Clone(c.blocks)
-	i.lastID++
-	i.snaps = append(i.snaps, &snapshot{content: c, name: name, id: i.lastID, taken: at})
+// snapshot takes a snapshot. The caller holds c.mu.
+func (c *Ceph) snapshot(i *image, name string) {
+	now := i.content
+	now.blocks = maps.Clone(now.blocks)
+	c.lastSnap++
+	i.snaps = append(i.snaps, &snapshot{content: now, name: name, id: c.lastSnap, taken: c.clock()})
 }
 
 // write puts data at the offset, block by block.
@@ -156,7 +150,7 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		}
 		info := quarantine.ImageInfo{SizeBytes: img.content.size, Parent: img.content.ref()}
 		if s := img.sealed(); s != nil {
-			info.Sealed, info.SealedAt = true, s.taken
+			info.Sealed, info.SealedAt, info.SealIDs = true, s.taken, img.sealIDs()
 		}
 		if r, ok := img.meta[quarantine.RecordKey]; ok {
 			info.Record = []byte(r)
@@ -222,7 +216,10 @@ func (o *open) Seal(ctx context.Context) error {
 		if err := o.usable(); err != nil {
 			return err
 		}
-		o.image.seal(o.c.clock())
+		if o.image.sealed() == nil {
+			o.c.snapshot(o.image, quarantine.SealSnapshot)
+		}
+		o.info.Sealed, o.info.SealIDs = true, o.image.sealIDs()
 		return nil
 	})
 }

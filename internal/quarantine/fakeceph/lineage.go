@@ -152,7 +152,7 @@ func (c *Ceph) SealAgain(ctx context.Context, key quarantine.Key, progress quara
 			return pair, fmt.Errorf("take the second seal of %s: %w", key, quarantine.ErrNotFound)
 		}
 		if img.snap(quarantine.FlatSeal) == nil {
-			img.snapshot(quarantine.FlatSeal, c.clock())
+			c.snapshot(img, quarantine.FlatSeal)
 		}
 		first, second := img.snap(quarantine.SealSnapshot), img.snap(quarantine.FlatSeal)
 		pair = quarantine.SealPair{First: first.id, Second: second.id}
