@@ -29,7 +29,8 @@ type capsAnswer struct {
 }
 
 type capsFlags struct {
-	pools, plain        []string
+	pools, plain, data  []string
+	journaling          bool
 	cloud               string
 	cloudEntity, entity string
 }
@@ -43,7 +44,9 @@ func cephCapsCommand(a *app) *cobra.Command {
 which every operation of the cloud works and the guard cannot be switched off,
 and the service's own, the smallest that work. Nothing is run. Both keys must
 exist; "ceph auth caps" replaces all caps of a key, so name every pool it uses:
-the guarded ones with --pool, the others (base images, say) with --plain.
+the guarded ones with --pool, the others (base images, say) with --plain, and
+those that hold only the data of images (rbd create --data-pool) with
+--data-pool; "rbd pool init" must have been run on the latter.
 
 Without --pool the guarded pools of the daemon's configuration are taken. With
 it no daemon is asked.
@@ -63,9 +66,13 @@ it no daemon is asked.
 				return err
 			}
 		}
+		cloud, own := cephcaps.CloudCaps(theirs, f.plain...).WithDataPools(f.data...), cephcaps.QuarantineCaps(ours...).WithDataPools(f.data...)
+		if f.journaling {
+			cloud, own = cloud.WithJournaling(theirs...), own.WithJournaling(ours...)
+		}
 		answer := capsAnswer{
-			Cloud:      newKeyCaps(f.cloudEntity, slices.Concat(theirs, f.plain), cephcaps.CloudCaps(theirs, f.plain...)),
-			Quarantine: newKeyCaps(f.entity, ours, cephcaps.QuarantineCaps(ours...)),
+			Cloud:      newKeyCaps(f.cloudEntity, slices.Concat(theirs, f.plain, f.data), cloud),
+			Quarantine: newKeyCaps(f.entity, slices.Concat(ours, f.data), own),
 		}
 		return a.print(answer, func(p *page) {
 			p.line("# the key of the cloud; this replaces all its caps: name every pool it uses")
@@ -78,6 +85,8 @@ it no daemon is asked.
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.pools, "pool", nil, "a guarded `pool`, or pool/namespace")
 	flags.StringSliceVar(&f.plain, "plain", nil, "a `pool` of the cloud that is not guarded")
+	flags.StringSliceVar(&f.data, "data-pool", nil, "a data `pool` of images of the others")
+	flags.BoolVar(&f.journaling, "journaling", false, "images have the feature journaling")
 	flags.StringVar(&f.cloud, "cloud", "", "`name` of the cloud whose guarded pools are taken")
 	flags.StringVar(&f.cloudEntity, "cloud-entity", "client.openstack", "`name` of the cloud's key")
 	flags.StringVar(&f.entity, "entity", ownEntity, "`name` of the service's key")

@@ -303,7 +303,7 @@ func (w *where) filter(f quarantine.DiskFilter) {
 	}
 	if s := f.Seal; s != nil {
 		// The second condition lets the index over part of the table be used.
-		w.and("seal_id = ? AND seal_id > 0 AND +pool = ? AND +fsid = ?", int64(s.ID), s.Pool, s.FSID)
+		w.and("seal_id = ? AND seal_id > 0 AND +fsid = ?", int64(s.ID), s.FSID)
 	}
 	w.times(f)
 	if f.IDPrefix != "" {

@@ -107,6 +107,9 @@ func (r *Registry) OpenImage(ctx context.Context, key quarantine.Key) (quarantin
 			return nil, quarantine.ImageInfo{}, err
 		}
 		info, err := readInfo(img, key.FSID)
+		if err == nil {
+			info.DataPool, err = c.dataPool(io, img)
+		}
 		if err != nil {
 			return nil, info, errors.Join(err, img.Close())
 		}

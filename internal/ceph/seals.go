@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
 
 	"quarantine/internal/quarantine"
@@ -27,19 +28,24 @@ func sealIDs(snaps []rbd.SnapInfo) []uint64 {
 
 // SealsOf opens the image for reading only: a handle for writing is a watcher,
 // and holds up a removal. Similar to: rbd snap ls --image-id ID.
-func (r *Registry) SealsOf(ctx context.Context, key quarantine.Key) ([]uint64, error) {
+func (r *Registry) SealsOf(ctx context.Context, key quarantine.Key) (quarantine.Seals, error) {
 	c, ioctx, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
-		return nil, err
+		return quarantine.Seals{}, err
 	}
-	return get(ctx, c, "look at the seals of image "+key.String(), func() (ids []uint64, err error) {
+	return get(ctx, c, "look at the seals of image "+key.String(), func() (s quarantine.Seals, err error) {
 		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageByIdReadOnly)
 		if err != nil {
-			return nil, err
+			return s, err
 		}
 		defer func() { err = errors.Join(err, img.Close()) }()
 		snaps, err := img.GetSnapshotNames()
-		return sealIDs(snaps), err
+		if err != nil {
+			return s, err
+		}
+		s.IDs = sealIDs(snaps)
+		s.DataPool, err = c.dataPool(ioctx, img)
+		return s, err
 	}, nil)
 }
 
@@ -74,10 +80,6 @@ func (r *Registry) RemovedSnapshots(ctx context.Context, fsid string, since uint
 		res.Gap = true
 		return res, nil
 	}
-	pools, err := c.poolIDs(ctx)
-	if err != nil {
-		return res, err
-	}
 	for e := since + 1; e <= stat.Epoch; e++ {
 		ids, err := c.removedIn(ctx, e)
 		if errors.Is(err, quarantine.ErrNotFound) { // forgotten
@@ -88,25 +90,27 @@ func (r *Registry) RemovedSnapshots(ctx context.Context, fsid string, since uint
 			return quarantine.RemovedSnapshots{}, err
 		}
 		for _, s := range ids {
-			if name, ours := pools[s.pool]; ours {
-				res.Snapshots = append(res.Snapshots, quarantine.SealRef{FSID: fsid, Pool: name, ID: s.id})
+			name, err := get(ctx, c, fmt.Sprintf("name pool %d of cluster %s", s.pool, c.name), func() (string, error) { return c.conn.GetPoolByID(s.pool) }, nil)
+			if errors.Is(err, quarantine.ErrNotFound) {
+				continue // deleted since
 			}
+			if err != nil {
+				return quarantine.RemovedSnapshots{}, err
+			}
+			res.Snapshots = append(res.Snapshots, quarantine.SealRef{FSID: fsid, Pool: name, ID: s.id})
 		}
 	}
 	return res, nil
 }
 
-// poolIDs returns the cluster's pools in our care by Ceph's id.
-func (c *Cluster) poolIDs(ctx context.Context) (map[int64]string, error) {
-	names := map[int64]string{}
-	for _, p := range c.pools {
-		io, err := c.ioctx(ctx, quarantine.PoolRef{FSID: c.fsid, Pool: p.Pool})
-		if err != nil {
-			return nil, err
-		}
-		names[io.GetPoolID()] = p.Pool
+// dataPool is the name of the pool of the image's data, if that is another than
+// its own. librbd asks for the ids of its snapshots there.
+func (c *Cluster) dataPool(ioctx *rados.IOContext, img *rbd.Image) (string, error) {
+	id, err := img.GetDataPoolID()
+	if err != nil || id == ioctx.GetPoolID() {
+		return "", err
 	}
-	return names, nil
+	return c.conn.GetPoolByID(id)
 }
 
 type removedSnap struct {

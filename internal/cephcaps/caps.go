@@ -70,6 +70,31 @@ func QuarantineCaps(pools ...string) Caps {
 	return Caps{Mon: "profile rbd", OSD: strings.Join(osd, ", ")}
 }
 
+// WithDataPools adds what a key needs where images have their data in other
+// pools than their own (`rbd create --data-pool`): the data, and reading that
+// the pool is fit for it, which `rbd pool init` of the data pool has written
+// there. Such a pool has no settings that count: the guard is that of the
+// image's own pool.
+func (c Caps) WithDataPools(pools ...string) Caps {
+	for _, p := range pools {
+		c.OSD += fmt.Sprintf(", allow r pool=%[1]s object_prefix rbd_info, allow rwx pool=%[1]s object_prefix rbd_data.", p)
+	}
+	return c
+}
+
+// WithJournaling adds what a key needs where images have the feature
+// journaling, as those have that are mirrored by journal: the objects journal.ID
+// and journal_data.POOL.ID.N. It is for pools, not for namespaces, whose
+// profile has it already.
+func (c Caps) WithJournaling(pools ...string) Caps {
+	for _, p := range pools {
+		if !strings.Contains(p, "/") {
+			c.OSD += fmt.Sprintf(", allow rwx pool=%s object_prefix journal", p)
+		}
+	}
+	return c
+}
+
 // readChildren lets librbd look for clones of an image in all pools.
 const readChildren = "allow class-read object_prefix rbd_children"
 

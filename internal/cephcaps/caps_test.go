@@ -91,3 +91,19 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 }
+
+// Data pools get their data and no settings to write, journals their pool's
+// prefix; a namespace has its profile. Nothing of it can switch a guard off.
+func TestCapsOfDataPoolsAndJournals(t *testing.T) {
+	c := CloudCaps([]string{"vms", "one/ns"}).WithDataPools("vms-data").WithJournaling("vms", "one/ns")
+	want := CloudCaps([]string{"vms", "one/ns"}).OSD +
+		", allow r pool=vms-data object_prefix rbd_info, allow rwx pool=vms-data object_prefix rbd_data., allow rwx pool=vms object_prefix journal"
+	if c.OSD != want {
+		t.Errorf("got  %s\nwant %s", c.OSD, want)
+	}
+	for _, pool := range []string{"vms", "vms-data", "one"} {
+		if off, why := CanSwitchOff(c, pool); off {
+			t.Errorf("%s: %s", pool, why)
+		}
+	}
+}

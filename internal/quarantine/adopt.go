@@ -265,7 +265,7 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 	}
 	now := l.clock()
 	d, err = l.move(ctx, d, Quarantined, Entry{Act: "seal", Actor: "adopter", Detail: sealDetail(img)}, func(n *Disk) {
-		n.Sealed, n.SealID = true, sealID(img)
+		n.Sealed, n.SealID, n.DataPool = true, sealID(img), img.Info().DataPool
 		n.ProtectedUntil = until
 		n.RecordStale = false
 	})

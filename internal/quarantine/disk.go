@@ -138,6 +138,9 @@ type Disk struct {
 	// SealID is Ceph's id of the seal: no other snapshot of the pool ever has it.
 	// Zero is not known (records of before).
 	SealID uint64 `json:"seal_id,omitempty"`
+	// DataPool is where the image's data is, if that is another pool: Ceph counts
+	// its snapshots there.
+	DataPool string `json:"data_pool,omitempty"`
 	// SealBrokenAt is when it was noticed last that somebody else had removed or
 	// replaced the seal. The present seal, if there is one, was taken after that:
 	// what the disk held at its deletion may have been altered in between.

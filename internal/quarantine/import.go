@@ -73,7 +73,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	d, err = a.ledger.move(ctx, d, to, importEntry(d), func(n *Disk) {
 		n.RecordStale = !bytes.Equal(same, info.Record)
 		n.ExpiringAt, n.EarlyBy, n.EarlyReason = d.ExpiringAt, d.EarlyBy, d.EarlyReason
-		n.SealID = h.sealOf(info)
+		n.SealID, n.DataPool = h.sealOf(info), info.DataPool
 	})
 	if err == nil {
 		a.ledger.noteAll(ctx, d, held)

@@ -47,6 +47,8 @@ type ImageInfo struct {
 	// SealIDs are Ceph's ids of the snapshots that are seals, the one that counts
 	// first. After Image.Seal it has the new one.
 	SealIDs []uint64
+	// DataPool is the name of the pool where the data is, if it is another.
+	DataPool string
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
 	Record []byte
@@ -254,11 +256,11 @@ type DiskFilter struct {
 	Held           *bool
 	HoldsUnchecked bool // only disks on which standing holds were not looked for
 	Unexplained    bool
-	Isolate        *bool // a copy in the evidence pool is wanted (Disk.WantsCopy)
-	RecordStale    bool  // only disks whose record on the image is old
-	Unmeasured     bool  // only disks whose UsedBytes is -1
-	SealBroken     bool  // only disks whose seal was broken once
-	Seal           *SealRef
+	Isolate        *bool    // a copy in the evidence pool is wanted (Disk.WantsCopy)
+	RecordStale    bool     // only disks whose record on the image is old
+	Unmeasured     bool     // only disks whose UsedBytes is -1
+	SealBroken     bool     // only disks whose seal was broken once
+	Seal           *SealRef // the disks whose seal has that id; its pool is not looked at
 	Sealed         *bool
 	DeletedFrom    time.Time // inclusive
 	DeletedTo      time.Time // exclusive

@@ -35,6 +35,13 @@ type RemovedSnapshots struct {
 	Gap bool
 }
 
+// Seals are the seals of one image: their ids, the one that counts first, and
+// the pool of its data, if that is another than its own.
+type Seals struct {
+	IDs      []uint64
+	DataPool string
+}
+
 // Snapshots tells which seals stand, and which do not any more.
 type Snapshots interface {
 	// RemovedSnapshots returns the snapshots that were removed from the
@@ -42,10 +49,9 @@ type Snapshots interface {
 	// epoch alone. It costs one small question while the epoch does not change.
 	// Similar to: ceph osd stat; ceph osd dump EPOCH (new_removed_snaps).
 	RemovedSnapshots(ctx context.Context, fsid string, since uint64) (RemovedSnapshots, error)
-	// SealsOf returns the ids of the image's snapshots that are seals, the one
-	// that counts first, without opening it for writing. ErrNotFound if no image
+	// SealsOf returns the image's seals without opening it for writing. ErrNotFound if no image
 	// has that id. Similar to: rbd snap ls --image-id ID.
-	SealsOf(ctx context.Context, key Key) ([]uint64, error)
+	SealsOf(ctx context.Context, key Key) (Seals, error)
 }
 
 // sealID is the id of the image's seal, 0 where there is none.
@@ -76,6 +82,15 @@ func (h history) sealOf(info ImageInfo) uint64 {
 		return h.sealID
 	}
 	return info.SealIDs[0]
+}
+
+// sealOfPool reports whether the disk's seal counts among the snapshots of the
+// pool.
+func sealOfPool(d *Disk, pool string) bool {
+	if d.DataPool != "" {
+		return d.DataPool == pool
+	}
+	return d.Key.Pool == pool
 }
 
 // watched reports whether the disk's seal must be there.
@@ -118,10 +133,10 @@ func (r *Reconciler) checkSeal(ctx context.Context, id string, removed uint64) (
 	case err != nil:
 		return "check", "", fmt.Errorf("look at the seal of disk %s: %w", id, err)
 	}
-	listed := slices.Contains(seals, d.SealID)
+	listed := slices.Contains(seals.IDs, d.SealID)
 	switch {
-	case d.SealID == 0 && len(seals) > 0: // a row of before
-		d.SealID = seals[0]
+	case d.SealID == 0 && len(seals.IDs) > 0: // a row of before
+		d.SealID, d.DataPool = seals.IDs[0], seals.DataPool
 		_, err := r.ledger.disks.PutDisk(ctx, d)
 		return "", "", err
 	case listed && d.Sealed && removed != d.SealID:
@@ -133,7 +148,7 @@ func (r *Reconciler) checkSeal(ctx context.Context, id string, removed uint64) (
 	switch {
 	case listed:
 		reason = "somebody has removed the seal's snapshot from the pool"
-	case len(seals) > 0:
+	case len(seals.IDs) > 0:
 		reason = "somebody has put another snapshot in the place of the seal"
 	}
 	if d.Sealed {

@@ -134,7 +134,7 @@ func (w *SealWatch) cluster(ctx context.Context, fsid string) error {
 			return fmt.Errorf("find the disk with the seal %d of pool %s: %w", s.ID, s.Pool, err)
 		}
 		for _, d := range disks {
-			if watched(&d) { // else it is this service's own removal
+			if watched(&d) && sealOfPool(&d, s.Pool) { // else it is this service's own removal
 				w.check(ctx, d.ID, s.ID)
 			}
 		}

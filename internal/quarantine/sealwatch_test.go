@@ -102,6 +102,33 @@ func TestSealWatch(t *testing.T) {
 	}
 }
 
+// Ceph counts the snapshots of an image whose data is in another pool there: one
+// with the same id in the image's own pool is another, and nothing to tell of.
+func TestSealWatchOfADataPool(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(vms, "disk")
+	w.ceph.SetDataPool(key, "vms-data")
+	w.remove(key)
+	w.adopt(key)
+	was := w.disk(key)
+	if was.DataPool != "vms-data" {
+		t.Fatalf("the disk has %+v", was)
+	}
+	defer w.watchSeals()()
+	until(t, "it began", func() bool {
+		_, err := w.store.Mark(w.ctx, "seals/epoch/"+vms.FSID)
+		return err == nil
+	})
+	w.ceph.NoteRemoved(quarantine.SealRef{FSID: vms.FSID, Pool: vms.Pool, ID: was.SealID})
+	mark := func() string { b, _ := w.store.Mark(w.ctx, "seals/epoch/"+vms.FSID); return string(b) }
+	until(t, "the watch saw it", func() bool { return mark() == "2" })
+	if acts := w.acts(key); !slices.Equal(acts, []string{"adopt", "seal"}) {
+		t.Fatalf("the custody log has %v", acts)
+	}
+	w.ceph.CloudUnseal(key)
+	until(t, "it is mended", func() bool { return w.disk(key).Sealed && w.disk(key).SealID != was.SealID })
+}
+
 // What was removed while nobody watched is found at the next start, also when
 // the monitors have forgotten the epochs.
 func TestSealWatchAfterAPause(t *testing.T) {

@@ -40,7 +40,7 @@ func selects(f quarantine.DiskFilter, d quarantine.Disk) bool {
 		bit(f.Held, d.Held()) && (!f.Unexplained || d.Deletion == nil) && bit(f.Isolate, d.WantsCopy()) &&
 		(!f.HoldsUnchecked || d.HoldsUnchecked) && (!f.RecordStale || d.RecordStale) && (!f.Unmeasured || d.UsedBytes == -1) && bit(f.Sealed, d.Sealed) &&
 		(!f.SealBroken || !d.SealBrokenAt.IsZero()) &&
-		(f.Seal == nil || d.SealID != 0 && *f.Seal == quarantine.SealRef{FSID: d.Key.FSID, Pool: d.Key.Pool, ID: d.SealID}) &&
+		(f.Seal == nil || d.SealID != 0 && f.Seal.FSID == d.Key.FSID && f.Seal.ID == d.SealID) &&
 		(f.DeletedFrom.IsZero() || !d.DeletedAt.Before(f.DeletedFrom)) && (f.DeletedTo.IsZero() || d.DeletedAt.Before(f.DeletedTo)) &&
 		due(f.RetainBefore, d.RetainUntil) && due(f.ExpiringBefore, d.ExpiringAt) && strings.HasPrefix(d.ID, f.IDPrefix)
 }

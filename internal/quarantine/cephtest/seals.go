@@ -14,7 +14,7 @@ func sealsHaveIDs(e *env) {
 		e.Helper()
 		ids, err := e.Ceph.SealsOf(e.ctx, key)
 		e.ok(err)
-		return ids
+		return ids.IDs
 	}
 	if ids := look(); len(ids) != 0 {
 		e.Errorf("an image without a seal has %v", ids)

@@ -49,7 +49,8 @@ type image struct {
 	trash    *trashInfo // nil: live
 	watchers []string
 	// shallow: it lacks the feature deep-flatten.
-	shallow bool
+	shallow  bool
+	dataPool string // "": its own
 }
 
 type trashInfo struct {
@@ -148,7 +149,7 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		if img == nil {
 			return nil, fmt.Errorf("open image %s: %w", key, quarantine.ErrNotFound)
 		}
-		info := quarantine.ImageInfo{SizeBytes: img.content.size, Parent: img.content.ref()}
+		info := quarantine.ImageInfo{SizeBytes: img.content.size, Parent: img.content.ref(), DataPool: img.dataPool}
 		if s := img.sealed(); s != nil {
 			info.Sealed, info.SealedAt, info.SealIDs = true, s.taken, img.sealIDs()
 		}

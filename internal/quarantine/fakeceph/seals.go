@@ -22,13 +22,13 @@ func (i *image) sealIDs() []uint64 {
 }
 
 // SealsOf returns the ids of the image's seals.
-func (c *Ceph) SealsOf(ctx context.Context, key quarantine.Key) ([]uint64, error) {
-	return call(ctx, c, Call{Verb: "SealsOf", Key: key}, func() ([]uint64, error) {
+func (c *Ceph) SealsOf(ctx context.Context, key quarantine.Key) (quarantine.Seals, error) {
+	return call(ctx, c, Call{Verb: "SealsOf", Key: key}, func() (quarantine.Seals, error) {
 		img := c.images[key]
 		if img == nil {
-			return nil, fmt.Errorf("look at the seals of %s: %w", key, quarantine.ErrNotFound)
+			return quarantine.Seals{}, fmt.Errorf("look at the seals of %s: %w", key, quarantine.ErrNotFound)
 		}
-		return img.sealIDs(), nil
+		return quarantine.Seals{IDs: img.sealIDs(), DataPool: img.dataPool}, nil
 	})
 }
 
@@ -57,7 +57,28 @@ func (c *Ceph) RemovedSnapshots(ctx context.Context, fsid string, since uint64) 
 // noteRemoved notes that a snapshot is gone from its pool. The caller holds
 // c.mu.
 func (c *Ceph) noteRemoved(key quarantine.Key, id uint64) {
-	c.removed = append(c.removed, quarantine.SealRef{FSID: key.FSID, Pool: key.Pool, ID: id})
+	pool := key.Pool
+	if img := c.images[key]; img != nil && img.dataPool != "" {
+		pool = img.dataPool
+	}
+	c.removed = append(c.removed, quarantine.SealRef{FSID: key.FSID, Pool: pool, ID: id})
+}
+
+// NoteRemoved tells of a snapshot as removed that no image has.
+func (c *Ceph) NoteRemoved(s quarantine.SealRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removed = append(c.removed, s)
+}
+
+// SetDataPool says that the image's data is in another pool, which need not be
+// one of the fake's.
+func (c *Ceph) SetDataPool(key quarantine.Key, pool string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.images[key]; img != nil {
+		img.dataPool = pool
+	}
 }
 
 // ForgetEpochs makes the monitors forget what they have removed until now.
