@@ -71,6 +71,9 @@ func (a *app) report(rep quarantine.Report) error {
 }
 
 func reportTable(p *page, rep quarantine.Report) {
+	for _, n := range rep.Notes {
+		p.line("note: %s", n)
+	}
 	var rows [][]string
 	var bytes int64
 	for _, it := range rep.Items {

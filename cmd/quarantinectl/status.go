@@ -44,6 +44,9 @@ func showStatus(p *page, st wire.Status) {
 	if st.Pause != nil {
 		p.field("paused", pauseWord(*st.Pause))
 	}
+	if s := st.Slowed; s != nil {
+		p.field("slowed", fmt.Sprintf("removals go at %.0f %% since %s: %s", 100*s.Part, moment(s.Since), s.Reason))
+	}
 	p.field("policy", either(st.Policy.Fault, "in force, digest "+short(st.Policy.Digest)))
 
 	p.line("")

@@ -129,7 +129,7 @@ func (d *daemon) connect(ctx context.Context, steps quarantine.Steps) error {
 	for _, cc := range d.cfg.Clusters {
 		c, err := ceph.Connect(ctx, ceph.ClusterConfig{
 			Name: cc.Name, Conf: cc.Conf, User: cc.User, Keyring: cc.Keyring,
-			OpTimeout: cc.OpTimeout.Duration, Workers: cc.Workers, Pools: cc.pools(), Steps: steps,
+			OpTimeout: cc.OpTimeout.Duration, Workers: cc.Workers, Pools: cc.pools(), Clock: d.clock, Steps: steps,
 		})
 		if err != nil {
 			return err
@@ -165,9 +165,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	safety := quarantine.DefaultSafety()
 	safety.Grace, safety.MaxClockJump = d.cfg.Collect.Grace.Duration, d.cfg.Collect.MaxClockJump.Duration
 	safety.MaxDisks, safety.MaxBytes, safety.Workers = d.cfg.Collect.MaxDisks, d.cfg.Collect.MaxBytes, d.cfg.Collect.Workers
-
-	safety.DisksPerSecond = d.cfg.Collect.DisksPerSecond
-
+	d.cfg.Collect.pace(&safety)
 	s := &d.services
 	s.adopter = quarantine.NewAdopter(ledger, d.registry, d.catalog, d.policies, d.registry)
 	s.recorder = quarantine.NewRecorder(s.adopter)

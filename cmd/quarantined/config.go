@@ -167,18 +167,6 @@ type captureConfig struct {
 	Workers int `yaml:"workers"`
 }
 
-type collectConfig struct {
-	// Schedule is a cron line in UTC, default "17 * * * *".
-	Schedule     string   `yaml:"schedule"`
-	Grace        duration `yaml:"grace"`
-	MaxClockJump duration `yaml:"max_clock_jump"`
-	MaxDisks     int      `yaml:"max_disks"`
-	MaxBytes     int64    `yaml:"max_bytes"`
-	Workers      int      `yaml:"workers"`
-	// DisksPerSecond bounds how fast disks are purged; default 0: no bound.
-	DisksPerSecond float64 `yaml:"disks_per_second"`
-}
-
 type reconcileConfig struct {
 	Schedule  string   `yaml:"schedule"`   // default "*/15 * * * *"
 	LostAfter duration `yaml:"lost_after"` // default 1h
@@ -256,6 +244,7 @@ func (c *config) defaults() {
 	or(&c.Collect.MaxDisks, safety.MaxDisks)
 	or(&c.Collect.MaxBytes, safety.MaxBytes)
 	or(&c.Collect.Workers, safety.Workers)
+	or(&c.Collect.MaxLatency, duration{safety.MaxLatency})
 	or(&c.Reconcile.Schedule, "*/15 * * * *")
 	or(&c.Reconcile.LostAfter, duration{time.Hour})
 	or(&c.Guard.Schedule, "*/5 * * * *")
@@ -367,8 +356,8 @@ func (c *config) validate() error {
 			bad("token %q: a hook token needs a cloud that is under clouds", t.Name)
 		}
 	}
-	if r := c.Collect.DisksPerSecond; r < 0 || r > 1e6 {
-		bad("collect.disks_per_second: %v is not between 0 and 1000000", r)
+	if err := c.Collect.checkPace(); err != nil {
+		errs = append(errs, err)
 	}
 	if w := c.Guard.Watch.Duration; w < 100*time.Millisecond || w > time.Minute {
 		bad("guard.watch: %s is not between 100ms and 1m", w)

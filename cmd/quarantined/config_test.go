@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,7 +133,7 @@ func TestExampleConfig(t *testing.T) {
 	if err != nil {
 		t.Fatalf("with the comments taken off: %v", err)
 	}
-	if d.Listen != c.Listen || d.Capture != c.Capture || d.Collect != c.Collect || d.Reconcile != c.Reconcile || d.Guard != c.Guard || d.Jitter != c.Jitter || d.StateDir != c.StateDir || d.Policies != c.Policies {
+	if d.Listen != c.Listen || d.Capture != c.Capture || fmt.Sprint(d.Collect) != fmt.Sprint(c.Collect) || d.Reconcile != c.Reconcile || d.Guard != c.Guard || d.Jitter != c.Jitter || d.StateDir != c.StateDir || d.Policies != c.Policies {
 		t.Errorf("the comments are not the defaults:\n%+v\n%+v", d, c)
 	}
 }

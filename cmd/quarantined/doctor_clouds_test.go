@@ -46,6 +46,10 @@ func (p *patient) Health(context.Context, string) (quarantine.Health, error) {
 	return quarantine.Health{}, nil
 }
 
+func (p *patient) Load(context.Context, string) (quarantine.Load, error) {
+	return quarantine.Load{}, nil
+}
+
 // The doctor says what it sees of a cloud that is not well, how bad it is, and
 // nothing of one that is.
 func TestCloudDoctor(t *testing.T) {

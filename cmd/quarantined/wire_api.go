@@ -37,8 +37,16 @@ const (
 // newMetrics makes the metrics; what they read at each scrape is wired later.
 func (d *daemon) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Config{
-		Totals: d.catalog.Totals, OldestPending: d.catalog.OldestPending, Watches: d.watchStates, Clock: d.clock,
+		Totals: d.catalog.Totals, OldestPending: d.catalog.OldestPending, Speed: d.speed, Watches: d.watchStates, Clock: d.clock,
 	})
+}
+
+// speed is the part of full speed at which space is freed.
+func (d *daemon) speed() float64 {
+	if s := d.services.collector.Slowed(); s != nil {
+		return s.Part
+	}
+	return 1
 }
 
 // wireServer makes the API's server.
@@ -161,6 +169,7 @@ func (d *daemon) status(ctx context.Context) (wire.Status, error) {
 	if st.Requests, err = d.catalog.FindRequests(ctx, pendingRequests()); err != nil {
 		return st, err
 	}
+	st.Slowed = d.services.collector.Slowed()
 	st.Jobs, err = d.jobs.LastRuns(ctx)
 	return st, err
 }

@@ -28,6 +28,9 @@ type ClusterConfig struct {
 	Workers int
 	// Pools have no FSID yet; it is asked of the cluster.
 	Pools []quarantine.Pool
+	// Clock times reads where the manager does not tell how busy the OSDs are;
+	// nil: they are not timed.
+	Clock quarantine.Clock
 	// Steps, for fault injection, is called before and after each call to
 	// Ceph; production has none.
 	Steps quarantine.Steps

@@ -47,8 +47,38 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 		return in, err
 	}
 	in.Dependents = append(clones, watchers...)
+	if in.SizeBytes, in.ObjectBytes, in.Mapped, err = sizes(img); err != nil {
+		return in, err
+	}
 	in.Record, err = readMetadata(img, quarantine.RecordKey)
 	return in, err
+}
+
+// sizes returns the image's size, that of its objects, and whether it has an
+// object map. (go-ceph does not tell whether the map is valid; one that is not
+// is rebuilt by an administrator, and costs a removal as much as none.)
+func sizes(img *rbd.Image) (size, object int64, mapped bool, err error) {
+	st, err := img.Stat()
+	if err != nil {
+		return 0, 0, false, err
+	}
+	features, err := img.GetFeatures()
+	if err != nil {
+		return 0, 0, false, err
+	}
+	return int64(st.Size), int64(1) << st.Order, features&rbd.FeatureObjectMap != 0, nil
+}
+
+// Trim frees the image's data behind the size. Similar to: rbd resize
+// --allow-shrink --image-id ID.
+func (m *Remover) Trim(ctx context.Context, key quarantine.Key, size int64) error {
+	return m.open(ctx, key, "trim", func(img *rbd.Image) error {
+		now, err := img.GetSize()
+		if err != nil || int64(now) <= size {
+			return err
+		}
+		return img.Resize(uint64(size))
+	})
 }
 
 // Unseal removes the seal. Similar to: rbd snap rm --image-id ID.

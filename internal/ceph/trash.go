@@ -37,12 +37,17 @@ type trashSpec struct {
 	name      string
 	deleted   time.Time
 	deferment time.Time
+	// removing: the state is TrashImageState's REMOVING.
+	removing bool
 }
+
+// stateRemoving is cls::rbd::TRASH_IMAGE_STATE_REMOVING.
+const stateRemoving = 2
 
 func (s trashSpec) users() bool { return s.source == sourceUser || s.source == sourceUserParent }
 
 func (s trashSpec) entry(key quarantine.Key) quarantine.TrashEntry {
-	return quarantine.TrashEntry{Key: key, Name: s.name, DeletedAt: s.deleted, ProtectedUntil: s.deferment}
+	return quarantine.TrashEntry{Key: key, Name: s.name, DeletedAt: s.deleted, ProtectedUntil: s.deferment, Removing: s.removing}
 }
 
 // errSpec says that bytes are no trash entry of the layout that Ceph 13 to 20
@@ -73,6 +78,7 @@ func decodeTrashSpec(b []byte) (trashSpec, []byte, error) {
 	}
 	s.name = name
 	s.deleted, s.deferment = decodeTime(body), decodeTime(body[8:])
+	s.removing = len(body) > 16 && body[16] == stateRemoving
 	return s, rest, nil
 }
 

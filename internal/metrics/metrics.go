@@ -25,7 +25,10 @@ type Config struct {
 	// Watches tells of each pool, by name, whether the watch of its trash is
 	// established.
 	Watches func() map[string]bool
-	Clock   quarantine.Clock
+	// Speed is the part of full speed at which space is freed; below 1 while Ceph
+	// is busy.
+	Speed func() float64
+	Clock quarantine.Clock
 }
 
 // Metrics counts. Its methods may be called by many goroutines, and return at

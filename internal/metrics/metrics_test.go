@@ -37,6 +37,7 @@ func start(c *catalog) *metrics.Metrics {
 		Totals:        func(ctx context.Context) ([]quarantine.Total, error) { return c.totals, errors.Join(c.err, ctx.Err()) },
 		OldestPending: func(ctx context.Context) (time.Time, error) { return c.oldest, errors.Join(c.err, ctx.Err()) },
 		Watches:       func() map[string]bool { return c.watches },
+		Speed:         func() float64 { return 1 },
 		Clock:         func() time.Time { return c.now },
 	})
 }

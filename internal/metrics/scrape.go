@@ -16,7 +16,7 @@ type scrape struct {
 
 // descriptions of the gauges that are read at each scrape.
 type descriptions struct {
-	disks, bytes, used, pending, guard, canary, watch *prometheus.Desc
+	disks, bytes, used, pending, guard, canary, watch, speed *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -31,6 +31,7 @@ func describe() descriptions {
 		guard:   desc("guard_ok", "1 if the guard of the pool held at the last check, else 0.", "pool"),
 		canary:  desc("canary_age_seconds", "Since when no canary was found in the pool's trash.", "pool"),
 		watch:   desc("watch_up", "1 if the watch of the pool's trash is established, else 0.", "pool"),
+		speed:   desc("collect_speed", "The part of full speed at which space is freed; below 1 while Ceph is busy."),
 	}
 }
 
@@ -44,6 +45,7 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
 	now := s.m.cfg.Clock()
+	gauge(d.speed, s.m.cfg.Speed())
 	for pool, up := range s.m.cfg.Watches() {
 		gauge(d.watch, number(up), pool)
 	}

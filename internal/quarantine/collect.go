@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -59,9 +60,8 @@ type Collector struct {
 	marks    Marks
 	clock    clockwatch
 	safety   Safety
-	// pace gives the turns of purges; nil: as fast as Ceph goes. A turn that nobody
-	// waits for is lost, so that no burst follows a pause.
-	pace <-chan time.Time
+	budgets  *budgets
+	pressure *pressure
 	// room, where not nil, evicts from pools that are too full.
 	room *room
 }
@@ -73,10 +73,8 @@ func NewCollector(l *Ledger, trash Trash, remover Remover, clusters Clusters, po
 		ledger: l, trash: trash, images: l.images, remover: remover, clusters: clusters, policy: policy, marks: marks,
 		clock: clockwatch{marks: marks, clock: l.clock, max: s.MaxClockJump}, safety: s,
 	}
-	if s.DisksPerSecond > 0 {
-		// It is never stopped: the collector lives as long as the process.
-		c.pace = time.NewTicker(max(time.Duration(float64(time.Second)/s.DisksPerSecond), 1)).C
-	}
+	c.pressure = newPressure(clusters, s, l.clock, l.log)
+	c.budgets = newBudgets(s, c.pressure.speed)
 	return c
 }
 
@@ -104,7 +102,11 @@ func (c *Collector) ClockTrusted(ctx context.Context) error { return c.clock.obs
 func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report {
 	now := c.ledger.clock().UTC()
 	rep := Report{Job: JobCollect, DryRun: o.DryRun, Actor: actor, StartedAt: now, Items: []ReportItem{}}
+	var told notes
+	stop := func() {}
 	finish := func(err error) Report {
+		stop()
+		rep.Notes = told.all()
 		if err != nil {
 			rep.Stopped = err.Error()
 		}
@@ -119,11 +121,24 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	if err := c.preflight(ctx); err != nil {
 		return finish(err)
 	}
-	for _, phase := range []func(context.Context, *Report, time.Time) error{c.makeRoom, c.resume, c.purgeDue, c.expireDue, c.unsealRestored, c.leftovers} {
-		if err := ctx.Err(); err != nil {
-			return finish(err)
+	if !o.DryRun {
+		stop = c.pressure.watch(ctx, told.add)
+	}
+	for _, phase := range []struct {
+		frees bool
+		run   func(context.Context, *Report, time.Time) error
+	}{{false, c.makeRoom}, {true, c.resume}, {true, c.purgeDue}, {false, c.expireDue}, {true, c.unsealRestored}, {false, c.leftovers}} {
+		err := ctx.Err()
+		if err == nil && phase.frees {
+			err = c.safety.inWindow(c.ledger.clock())
 		}
-		if err := phase(ctx, &rep, now); err != nil {
+		if err == nil {
+			err = phase.run(ctx, &rep, now)
+		}
+		switch {
+		case errors.Is(err, errWindow):
+			told.add(err.Error())
+		case err != nil:
 			return finish(err)
 		}
 	}
@@ -178,7 +193,7 @@ func (c *Collector) unsealRestored(ctx context.Context, rep *Report, _ time.Time
 	if err != nil {
 		return fmt.Errorf("find the restored disks: %w", err)
 	}
-	_, err = c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
+	_, err = c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
 		item := c.item(d, "unseal", "restored in place as "+d.RestoredTo)
 		if rep.DryRun {
 			return item
@@ -225,10 +240,11 @@ func (c *Collector) item(d Disk, act, reason string) ReportItem {
 	return ReportItem{Disk: d.ID, Pool: d.Key.PoolRef().String(), Name: d.OriginalName, Act: act, Reason: reason, Bytes: d.SizeBytes}
 }
 
-// parallel works the disks off with the configured number of workers, and adds
-// what came of them to the report in the order of the disks. It begins with no
-// more of them when ctx ends, or removals are paused, and returns why.
-func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, work func(Disk) ReportItem) ([]ReportItem, error) {
+// parallel works the disks off with the configured number of workers, fewer
+// while Ceph is busy, and adds what came of them to the report in the order of
+// the disks. It begins with no more of them when ctx ends, or may says so, and
+// returns why.
+func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, may func(context.Context) error, work func(Disk) ReportItem) ([]ReportItem, error) {
 	going, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	items := make([]ReportItem, len(disks))
@@ -238,7 +254,12 @@ func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, wor
 	}
 	_ = inParallel(going, c.safety.Workers, len(disks), func(i int) {
 		if !rep.DryRun {
-			if err := c.mayRemove(ctx); err != nil {
+			err := c.pressure.enter(going)
+			if err == nil {
+				defer c.pressure.leave()
+				err = may(ctx)
+			}
+			if err != nil {
 				stop(err)
 				return
 			}

@@ -206,6 +206,9 @@ type TrashEntry struct {
 	// times.
 	DeletedAt      time.Time
 	ProtectedUntil time.Time
+	// Removing: Ceph has begun to remove the image, and perhaps was interrupted.
+	// It gives such an image back to nobody, and part of its data may be gone.
+	Removing bool
 }
 
 // joinSeparators are the characters that may follow a DiskRef's prefix in the

@@ -215,7 +215,7 @@ func (c *Collector) eachCandidate(ctx context.Context, rep *Report, all []Candid
 			}
 			disks = append(disks, row)
 		}
-		if _, err := c.parallel(ctx, rep, disks, work); err != nil {
+		if _, err := c.parallel(ctx, rep, disks, c.mayRemove, work); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 		if len(page) == 0 {
 			return nil
 		}
-		items, err := c.parallel(ctx, rep, page, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d) })
+		items, err := c.parallel(ctx, rep, page, c.mayRemove, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d) })
 		for _, it := range items {
 			if it.Error != "" || rep.DryRun {
 				stay++

@@ -1,6 +1,10 @@
 package quarantine
 
-import "time"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
 // The cron jobs.
 const (
@@ -21,8 +25,10 @@ type Report struct {
 	EndedAt   time.Time `json:"ended_at"`
 	// Stopped says why the run removed nothing, or stopped before its end; ""
 	// when it came to its end.
-	Stopped string       `json:"stopped,omitempty"`
-	Items   []ReportItem `json:"items"`
+	Stopped string `json:"stopped,omitempty"`
+	// Notes say why the run did less, or went slower, than it may.
+	Notes []string     `json:"notes,omitempty"`
+	Items []ReportItem `json:"items"`
 }
 
 // Failed counts the items that did not succeed.
@@ -45,6 +51,26 @@ type ReportItem struct {
 	Reason string `json:"reason,omitempty"`
 	Bytes  int64  `json:"bytes,omitempty"`
 	Error  string `json:"error,omitempty"`
+}
+
+// notes gathers a report's notes, from several goroutines; each once.
+type notes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notes) add(note string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Contains(n.list, note) {
+		n.list = append(n.list, note)
+	}
+}
+
+func (n *notes) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list
 }
 
 // LastRun is kept for each job across restarts.

@@ -86,6 +86,15 @@ func (c *Collector) Paused(ctx context.Context) (*Pause, error) {
 	return p, nil
 }
 
+// mayPurge returns why no space may be freed just now, or nil: beside a pause,
+// because it is outside the windows (errWindow).
+func (c *Collector) mayPurge(ctx context.Context) error {
+	if err := c.mayRemove(ctx); err != nil {
+		return err
+	}
+	return c.safety.inWindow(c.ledger.clock())
+}
+
 // mayRemove returns why nothing may be removed just now, or nil.
 func (c *Collector) mayRemove(ctx context.Context) error {
 	p, err := c.Paused(ctx)

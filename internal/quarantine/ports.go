@@ -115,6 +115,11 @@ type Reader interface {
 
 // Inspection is what speaks against the removal of an image.
 type Inspection struct {
+	// SizeBytes is the image's size, ObjectBytes that of its objects. Mapped says
+	// that Ceph knows which of them exist (object map) and, in a removal, asks
+	// the OSDs for no others.
+	SizeBytes, ObjectBytes int64
+	Mapped                 bool
 	// Dependents names clones of the image's snapshots, and watchers: clients
 	// that have it open.
 	Dependents []string
@@ -143,6 +148,10 @@ type Remover interface {
 	// last. An image that is gone is success. ErrBusy if a protected one has
 	// clones. Similar to: rbd snap purge --image-id ID.
 	Strip(ctx context.Context, key Key) error
+	// Trim frees the data of the image behind the size, and makes it that large;
+	// one that is gone, or no larger, is success. Similar to: rbd resize
+	// --allow-shrink --image-id ID.
+	Trim(ctx context.Context, key Key, size int64) error
 	// Remove removes the trash entry without force and frees its space. An
 	// entry that is gone is success. Similar to: rbd trash rm.
 	Remove(ctx context.Context, key Key, progress Progress) error
@@ -162,6 +171,18 @@ type Clusters interface {
 	Pools() []Pool
 	// Health asks a cluster's monitors. Similar to: ceph health -f json.
 	Health(ctx context.Context, fsid string) (Health, error)
+	// Load tells how busy the cluster is. Similar to: ceph osd perf; ceph status.
+	Load(ctx context.Context, fsid string) (Load, error)
+}
+
+// Load is how busy a cluster is.
+type Load struct {
+	// Latency is how long it takes, Of what that is of: the OSDs' writes, or
+	// where the service's key may not ask for those, reads of its own.
+	Latency time.Duration
+	Of      string
+	// Recovering is which data the cluster is moving; "" if none.
+	Recovering string
 }
 
 // Pool is a pool in the service's care.

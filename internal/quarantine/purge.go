@@ -72,7 +72,7 @@ func within(page []Disk, bytes int64, first bool) []Disk {
 // purgeSome purges the disks, or with DryRun looks whether it would. It returns
 // an item for each.
 func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([]ReportItem, error) {
-	return c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
+	return c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
 		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
 		var err error
 		if rep.DryRun {
@@ -80,7 +80,7 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 				return ReportItem{Error: "it would be back in quarantine"} // and in no page
 			}
 			_, err = c.purgeable(ctx, d)
-		} else if err = c.wait(ctx); err == nil {
+		} else if err = c.wait(ctx, &d); err == nil {
 			err = c.purge(ctx, d, rep.Actor, item.Reason)
 		}
 		if err != nil {
@@ -90,18 +90,17 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 	})
 }
 
-// wait waits for the turn of the next purge, where Safety.DisksPerSecond bounds
-// them, and until then for a pause.
-func (c *Collector) wait(ctx context.Context) error {
-	if c.pace == nil {
-		return nil
+// wait waits for the turn of the disk's purge, by the budgets, and looks then
+// whether it still may be: a turn can be long in coming.
+func (c *Collector) wait(ctx context.Context, d *Disk) error {
+	if err := c.budgets.disks.take(ctx, 1); err != nil {
+		return err
 	}
-	select {
-	case <-c.pace:
-		return c.mayRemove(ctx)
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the turn: %w", ctx.Err())
+	w := loadOf(d)
+	if err := c.budgets.take(ctx, d.Key.PoolRef(), w.part(w.steps())); err != nil {
+		return err
 	}
+	return c.mayPurge(ctx)
 }
 
 // inTrash returns the disk's entry in the trash, or why it is left to the
@@ -240,13 +239,22 @@ func (c *Collector) free(ctx context.Context, d Disk, actor string) error {
 		err = l.around("purge.strip", func() error { return c.remover.Strip(ctx, d.Key) })
 	}
 	if err == nil {
+		err = c.trim(ctx, d)
+	}
+	if err == nil {
 		err = l.around("purge.reopen", func() error {
 			return c.trash.MoveToTrash(ctx, d.Key.PoolRef(), d.Key.ReservedName(), 0)
 		})
 	}
-	if err == nil {
-		err = l.around("purge.remove", func() error { return c.remover.Remove(ctx, d.Key, nil) })
+	if err != nil {
+		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
 	}
+	return c.remove(ctx, d, actor)
+}
+
+// remove performs steps h and i.
+func (c *Collector) remove(ctx context.Context, d Disk, actor string) error {
+	err := c.ledger.around("purge.remove", func() error { return c.remover.Remove(ctx, d.Key, nil) })
 	if err != nil {
 		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
 	}
@@ -316,7 +324,7 @@ func (c *Collector) gone(ctx context.Context, d Disk) error {
 // it cannot, because Ceph does not answer, the row stays purging and the next
 // pass goes on.
 func (c *Collector) unpurge(ctx context.Context, d Disk, actor string, cause error) error {
-	if errors.Is(cause, ErrUnavailable) || errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+	if errors.Is(cause, errInterrupted) || errors.Is(cause, ErrUnavailable) || errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
 		return nil
 	}
 	_, err := takeBack(ctx, c.ledger, c.trash, c.clusters, d, actor, cause.Error())
@@ -324,9 +332,13 @@ func (c *Collector) unpurge(ctx context.Context, d Disk, actor string, cause err
 }
 
 // takeBack ends a purge whose image is still there: protection and seal first,
-// then the row.
+// then the row. ErrRefused if a part of its data is gone already: what is left
+// must not be sealed as what the disk held.
 func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d Disk, actor, why string) (Disk, error) {
 	full := protection(clusters, d.Key.PoolRef())
+	if err := whole(ctx, l.images, &d); err != nil {
+		return d, err
+	}
 	if err := reprotect(ctx, l, trash, d.Key, full); err != nil {
 		return d, fmt.Errorf("protect disk %s again: %w", d.ID, err)
 	}
@@ -348,6 +360,20 @@ func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d 
 	return l.softSync(ctx, d), nil
 }
 
+// whole returns ErrRefused when the image of a disk is smaller than the disk
+// was, and has no seal: trim has begun.
+func whole(ctx context.Context, images Images, d *Disk) error {
+	img, err := images.OpenImage(ctx, d.Key)
+	if err != nil {
+		return fmt.Errorf("look whether disk %s is whole: %w", d.ID, err)
+	}
+	defer img.Close()
+	if in := img.Info(); !in.Sealed && in.SizeBytes < d.SizeBytes {
+		return refusedf("disk %s is removed in part already: %d of %d bytes are left", d.ID, in.SizeBytes, d.SizeBytes)
+	}
+	return nil
+}
+
 // resume goes on with purges that a crash cut short. Their custody entry is
 // written and their row says purging; where the image is must be found out.
 func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error {
@@ -355,10 +381,14 @@ func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error 
 	if err != nil {
 		return fmt.Errorf("find the purges to go on with: %w", err)
 	}
-	_, err = c.parallel(ctx, rep, disks, func(d Disk) ReportItem {
+	_, err = c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
 		item := c.item(d, "finish", "its purge was cut short")
 		if !rep.DryRun {
-			if err := c.resumeOne(ctx, d.ID, rep.Actor, item.Reason); err != nil {
+			err := c.wait(ctx, &d)
+			if err == nil {
+				err = c.resumeOne(ctx, d.ID, rep.Actor, item.Reason)
+			}
+			if err != nil {
 				item.Error = err.Error()
 			}
 		}
@@ -382,6 +412,10 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 	switch {
 	case err == nil && secondLife(&d, e):
 		err = c.conclude(ctx, d, actor)
+	case err == nil && e.Removing:
+		// Interrupted in its last act: Ceph gives such an image back to nobody,
+		// and takes the same act again.
+		err = c.remove(ctx, d, actor)
 	case err == nil, errors.Is(err, ErrNotFound):
 		err = c.free(ctx, d, actor)
 	default:

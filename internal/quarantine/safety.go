@@ -26,6 +26,17 @@ type Safety struct {
 	// DisksPerSecond bounds how fast they are purged, evenly; 0: as fast as Ceph
 	// goes.
 	DisksPerSecond float64
+	// ObjectsPerSecond and BytesPerSecond bound how fast each pool's RADOS
+	// objects, and the bytes in them, are removed; 0: no bound. A disk counts
+	// for its size, or for what is allocated where that was measured.
+	ObjectsPerSecond float64
+	BytesPerSecond   int64
+	// Windows are the times of day during which space is freed; none: always.
+	// Disks whose time is over are marked at any time.
+	Windows []Window
+	// MaxLatency is how long Ceph's OSDs may take for a write before removals
+	// slow down; 0: they never do.
+	MaxLatency time.Duration
 	// StopChecks are the Ceph health checks during which nothing is removed,
 	// beside HEALTH_ERR, which always stops.
 	StopChecks []string
@@ -39,6 +50,7 @@ func DefaultSafety() Safety {
 		MaxDisks:     2000,
 		MaxBytes:     20 << 40,
 		Workers:      16,
+		MaxLatency:   50 * time.Millisecond,
 		StopChecks: []string{"PG_AVAILABILITY", "PG_DEGRADED", "PG_DAMAGED", "OBJECT_UNFOUND", "OBJECT_DEGRADED",
 			"OSD_DOWN", "OSD_SCRUB_ERRORS", "MON_DOWN", "OSD_ORPHAN"},
 	}

@@ -25,6 +25,8 @@ type Status struct {
 	Pause *quarantine.Pause `json:"pause,omitempty"`
 	// Requests are those that wait for an approval, or for their act.
 	Requests []quarantine.Request `json:"requests,omitempty"`
+	// Slowed is why removals go slower than they may; nil: they do not.
+	Slowed *quarantine.Slowdown `json:"slowed,omitempty"`
 }
 
 // PolicyStatus tells which policy is in force.

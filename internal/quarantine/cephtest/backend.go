@@ -106,6 +106,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"UnknownPool":                 unknownPool,
 		"EndedContext":                endedContext,
 		"HealthIsToldPerCluster":      healthPerCluster,
+		"LoadIsToldPerCluster":        loadPerCluster,
+		"TrimMakesSmaller":            trimMakesSmaller,
 	})
 }
 

@@ -161,6 +161,21 @@ func healthPerCluster(e *env) {
 	e.is(err, quarantine.ErrUnavailable)
 }
 
+// Load is that of the cluster asked for, and says what its latency is of.
+func loadPerCluster(e *env) {
+	l, err := e.Ceph.Load(e.ctx, e.Pool.FSID)
+	e.ok(err)
+	if l.Latency < 0 || l.Of == "" || l.Recovering != "" {
+		e.Errorf("the load of a cluster at rest is %+v", l)
+	}
+	_, err = e.Ceph.Load(e.ctx, "00000000-0000-4000-8000-000000000000")
+	e.is(err, quarantine.ErrNotFound)
+	ctx, cancel := context.WithCancel(e.ctx)
+	cancel()
+	_, err = e.Ceph.Load(ctx, e.Pool.FSID)
+	e.is(err, quarantine.ErrUnavailable)
+}
+
 // A call goes to the cluster that the key or the pool names, even where both
 // have a pool of the same name.
 func clustersAreRouted(e *env) {

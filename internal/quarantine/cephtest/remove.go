@@ -179,3 +179,25 @@ func removeKeepsRefusals(e *env) {
 		e.Error("a live image was removed")
 	}
 }
+
+// Trim makes an image smaller, in the trash or not, and never larger; what is
+// before its new end stays as it is.
+func trimMakesSmaller(e *env) {
+	key := e.create(e.Pool, "disk")
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "disk", 0))
+	before, err := e.Remover.Inspect(e.ctx, key)
+	e.ok(err)
+	if before.ObjectBytes != 4<<20 || before.SizeBytes <= 4096 {
+		e.Fatalf("%+v", before)
+	}
+	for _, step := range []struct{ to, want int64 }{{4096, 4096}, {before.SizeBytes, 4096}, {4096, 4096}} {
+		e.ok(e.Remover.Trim(e.ctx, key, step.to))
+		in, err := e.Remover.Inspect(e.ctx, key)
+		e.ok(err)
+		if in.SizeBytes != step.want {
+			e.Errorf("trimmed to %d it has %d bytes, want %d", step.to, in.SizeBytes, step.want)
+		}
+	}
+	e.ok(e.Remover.Remove(e.ctx, key, nil))
+	e.ok(e.Remover.Trim(e.ctx, key, 0))
+}

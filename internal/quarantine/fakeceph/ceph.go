@@ -22,6 +22,7 @@ type Ceph struct {
 	images   map[quarantine.Key]*image
 	health   map[string]quarantine.Health
 	capacity map[quarantine.PoolRef]int64 // by the pool outside any namespace
+	loads    map[string]quarantine.Load
 	nextID   int
 	removals []Removal
 	lastSnap uint64 // the last snapshot's id; in no two pools the same
@@ -55,6 +56,7 @@ func New(clock quarantine.Clock, pools ...quarantine.Pool) *Ceph {
 	c := &Ceph{
 		clock: clock, guards: map[quarantine.PoolRef]quarantine.GuardSetting{},
 		images: map[quarantine.Key]*image{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
+		loads: map[string]quarantine.Load{},
 	}
 	for _, p := range pools {
 		c.AddPool(p)
@@ -97,6 +99,27 @@ func (c *Ceph) Health(ctx context.Context, fsid string) (quarantine.Health, erro
 			return h, nil
 		}
 		return quarantine.Health{Status: "HEALTH_OK"}, nil
+	})
+}
+
+// SetLoad sets what Load answers; a cluster has nothing to do until then.
+func (c *Ceph) SetLoad(fsid string, l quarantine.Load) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loads[fsid] = l
+}
+
+// Load answers what SetLoad said. ErrNotFound if no pool is of that cluster.
+func (c *Ceph) Load(ctx context.Context, fsid string) (quarantine.Load, error) {
+	return call(ctx, c, Call{Verb: "Load"}, func() (quarantine.Load, error) {
+		if !slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
+			return quarantine.Load{}, fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrNotFound)
+		}
+		l := c.loads[fsid]
+		if l.Of == "" {
+			l.Of = "writes of the OSDs"
+		}
+		return l, nil
 	})
 }
 

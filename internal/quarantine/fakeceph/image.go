@@ -16,6 +16,9 @@ import (
 // is not allocated, and reads as zeros.
 const BlockSize = 4096
 
+// ObjectSize is that of an image's objects.
+const ObjectSize = 4 << 20
+
 // content is what an image or a snapshot holds: its own blocks, by block
 // number, over those of its parent. Blocks are never changed in place.
 type content struct {
@@ -94,6 +97,17 @@ func (c *content) write(offset int64, data []byte) {
 		c.blocks[n] = b
 		data, offset = data[w:], offset+int64(w)
 	}
+}
+
+// cut makes the content smaller.
+func (c *content) cut(size int64) {
+	blocks := map[int64][]byte{}
+	for n, b := range c.blocks {
+		if n*BlockSize < size {
+			blocks[n] = b
+		}
+	}
+	c.size, c.blocks = size, blocks
 }
 
 // block returns the block's bytes, or nil if neither the image nor an ancestor

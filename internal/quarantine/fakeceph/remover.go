@@ -34,6 +34,7 @@ func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.In
 			in.Dependents = append(in.Dependents, "watcher "+w)
 		}
 		slices.Sort(in.Dependents)
+		in.SizeBytes, in.ObjectBytes, in.Mapped = img.content.size, ObjectSize, true
 		if record, ok := img.meta[quarantine.RecordKey]; ok {
 			in.Record = []byte(record)
 		}
@@ -76,6 +77,19 @@ func (r Remover) Strip(ctx context.Context, key quarantine.Key) error {
 			s.removed = true
 		}
 		r.c.dropRemovedSnaps()
+		return nil
+	})
+}
+
+// Trim cuts the image's end off.
+func (r Remover) Trim(ctx context.Context, key quarantine.Key, size int64) error {
+	return do(ctx, r.c, Call{Verb: "Trim", Key: key}, func() error {
+		if err := r.c.known(key.PoolRef()); err != nil {
+			return err
+		}
+		if img := r.c.images[key]; img != nil && size < img.content.size {
+			img.content.cut(size)
+		}
 		return nil
 	})
 }
