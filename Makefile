@@ -62,6 +62,12 @@ bench: build
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench
 
+## bench-sustained: adopt 40,000 disks an hour in bursts, for ten minutes
+.PHONY: bench-sustained
+bench-sustained: build
+	go build $(TAGS) -o bin/bench ./integration/bench
+	bin/cephlab run -- bin/bench -sustained 10m
+
 ## bench-openstack: measure beside a lab OpenStack, with and without (root)
 .PHONY: bench-openstack
 bench-openstack: build build-openstack

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ceph/go-ceph/rados"
 
@@ -111,12 +112,26 @@ func (b *bench) all(ctx context.Context, p plan, res *results) error {
 		}
 		res.levels = append(res.levels, r)
 	}
-	var err error
-	if res.paced, err = b.paced(ctx, p.paced); err != nil {
-		return fmt.Errorf("purge at a pace: %w", err)
+	if err := b.collection(ctx, p, res); err != nil {
+		return err
 	}
+	var err error
 	if res.terminates, err = b.terminate(ctx, p.terminates); err != nil {
 		return fmt.Errorf("terminate VMs of OpenNebula: %w", err)
+	}
+	return nil
+}
+
+// collection measures what a collection does, to itself and to others.
+func (b *bench) collection(ctx context.Context, p plan, res *results) (err error) {
+	if res.paced, err = b.paced(ctx, p.paced, p.collect.quiet, &res.neighbour); err != nil {
+		return fmt.Errorf("purge at a pace: %w", err)
+	}
+	if err := b.adoptsBeside(ctx, p.collect, &res.neighbour); err != nil {
+		return fmt.Errorf("adopt beside a collection: %w", err)
+	}
+	if err := b.collects(ctx, p.collect, &res.neighbour); err != nil {
+		return fmt.Errorf("collect: %w", err)
 	}
 	return nil
 }
@@ -128,7 +143,7 @@ func (b *bench) round(ctx context.Context, l level, oursFirst bool, adopt, purge
 	if err := b.ours.record(ctx, servers); err != nil {
 		return err
 	}
-	entries, bareIDs, err := b.deleted(ctx, names)
+	entries, bareIDs, err := b.deleted(ctx, names, false)
 	if err != nil {
 		return err
 	}
@@ -172,46 +187,36 @@ const (
 	pacedWorkers = 32
 )
 
-// paced has the service purge n disks at the pace.
-func (b *bench) paced(ctx context.Context, n int) (s score, err error) {
-	servers, names := b.servers(n)
-	if err := b.ours.record(ctx, servers); err != nil {
-		return s, err
-	}
-	if err := b.cloud.clone(ctx, b.pools.ours, names); err != nil {
-		return s, err
-	}
-	ids, err := b.cloud.remove(ctx, b.pools.ours, names)
+// paced has the service purge n disks at the pace, beside a client that writes.
+func (b *bench) paced(ctx context.Context, n int, quiet time.Duration, nb *neighbour) (s score, err error) {
+	entries, err := b.died(ctx, n)
 	if err != nil {
 		return s, err
 	}
-	entries, err := b.ours.entries(ctx, ids)
+	disks, err := b.adoptAll(ctx, pacedWorkers, entries, new(score))
 	if err != nil {
 		return s, err
-	}
-	adopted := make(chan quarantine.Disk, n)
-	if err := b.ours.adopt(ctx, pacedWorkers, entries, adopted); err != nil {
-		return s, err
-	}
-	close(adopted)
-	var disks []quarantine.Disk
-	for d := range adopted {
-		disks = append(disks, d)
 	}
 	if err := b.ours.expire(ctx, pacedWorkers, disks); err != nil {
 		return s, err
 	}
-	b.ours.safety.DisksPerSecond = pace
-	defer func() { b.ours.safety.DisksPerSecond = 0 }()
-	err = b.timed(&s, n, func() error { return b.ours.purge(ctx, pacedWorkers, n) })
+	err = b.besideClient(ctx, quiet, nb, func() error {
+		return b.timed(&s, n, func() error { return b.ours.paced(ctx, pacedWorkers, n) })
+	})
 	return s, err
 }
 
-// deleted has the cloud make the images in both sides' pools, and remove them.
-func (b *bench) deleted(ctx context.Context, names []string) (ours []quarantine.TrashEntry, bare []string, err error) {
+// deleted has the cloud make the images in both sides' pools, perhaps write to
+// them, and remove them.
+func (b *bench) deleted(ctx context.Context, names []string, data bool) (ours []quarantine.TrashEntry, bare []string, err error) {
 	for _, p := range []string{b.pools.ours, b.pools.bare} {
 		if err := b.cloud.clone(ctx, p, names); err != nil {
 			return nil, nil, err
+		}
+		if data {
+			if err := b.cloud.fill(ctx, p, names); err != nil {
+				return nil, nil, err
+			}
 		}
 		ids, err := b.cloud.remove(ctx, p, names)
 		if err != nil {

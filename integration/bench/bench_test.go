@@ -13,7 +13,7 @@ import (
 )
 
 // line is the form of a measure in the bench's output.
-var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x|VMs|ms) bar (\d+\.\d+) (ok|short)$`)
+var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x|VMs|ms|epochs) bar (\d+\.\d+) (ok|short)$`)
 
 // TestMain lets the test binary be the listening process that the bench starts
 // of itself; without it that process would run the tests again.
@@ -38,7 +38,8 @@ func TestQuickBench(t *testing.T) {
 	}
 	measures := []string{
 		"adopt_vs_bare_32", "adopt_vs_bare_64", "adopt_vs_shell", "purge_vs_bare_32", "purge_vs_bare_64",
-		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "pace_missed_by", "terminates_per_minute", "hook_cpu", "decode_per_second",
+		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "pace_missed_by", "client_latency_growth", "adopt_under_collect",
+		"collect_vs_bare", "collect_vs_trash_purge", "epochs_per_1000_seals", "epochs_per_1000_unseals", "terminates_per_minute", "hook_cpu", "decode_per_second",
 		"consume_rate", "consume_rss",
 	}
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")

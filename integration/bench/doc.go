@@ -11,6 +11,9 @@
 //     create` and `rbd trash mv`.
 //   - Purging them, by a pass of quarantine.Collector, with bare, and with
 //     `rbd trash purge` of images that have no seal.
+//   - Collecting disks with data, in the same ways; how much longer a client's
+//     writes take, and how much slower disks are adopted, beside a collection
+//     that is told a pace.
 //   - The epochs that both cost the cluster's OSD map.
 //   - Terminates of OpenNebula's VMs: for each the hook's script is run (dash, curl)
 //     on a recorded message, and its disk removed; the time is until the last disk
@@ -47,7 +50,7 @@
 //	NAME VALUE UNIT bar BAR ok|short
 //
 // The unit ratio-max marks a ratio that must not exceed its bar, and MB and ms
-// memory and processor time that must not; all other values must reach theirs. The exit status is 0 if all
+// memory, processor time and epochs of the OSD map that must not; all other values must reach theirs. The exit status is 0 if all
 // are ok, 1 if one is short or the run failed (then there is a line `error: …`
 // on standard error), 2 after a wrong flag.
 package main

@@ -27,6 +27,8 @@ func main() {
 type options struct {
 	lab, recordings, policies string
 	quick, listener, oslo     bool
+	collect                   bool
+	sustained                 time.Duration
 }
 
 func run(ctx context.Context, args []string, lab string, now quarantine.Clock, stdout, stderr io.Writer) int {
@@ -40,6 +42,8 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 	fs.StringVar(&o.recordings, "recordings", "internal/openstack/testdata/recordings", "the `directory` with recorded notifications")
 	fs.StringVar(&o.policies, "policies", "policies/default.yaml", "the policy `file`")
 	fs.BoolVar(&o.listener, "listener", false, "only listening for notifications, which needs no Ceph")
+	fs.BoolVar(&o.collect, "collect", false, "only what a collection does, to itself and to others")
+	fs.DurationVar(&o.sustained, "sustained", 0, "only adoptions in bursts, for so `long`")
 	fs.BoolVar(&o.oslo, "oslo", true, "compare with a listener in Python, which needs python3-oslo.messaging; without it there is no consume_vs_oslo")
 	fs.BoolVar(&o.quick, "quick", false, "a few images only: shows that the bench works, and measures nothing")
 	if err := fs.Parse(args); err != nil {
@@ -101,9 +105,6 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 		return nil, fmt.Errorf("the lab's monitor commits every %s; measurements need Ceph's own second", m.CommitInterval)
 	}
 	var res results
-	if err := res.listening(ctx, o, p, now); err != nil {
-		return nil, err
-	}
 	b, err := newBench(ctx, lab, o.policies, now)
 	if err != nil {
 		return nil, err
@@ -113,6 +114,23 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 			err = cerr
 		}
 	}()
+	switch {
+	case o.sustained > 0:
+		s, err := b.sustain(ctx, o.sustained)
+		if err != nil {
+			return nil, fmt.Errorf("adopt in bursts: %w", err)
+		}
+		s.print(stdout)
+		return s.verdicts(), nil
+	case o.collect:
+		if err := b.collection(ctx, p, &res); err != nil {
+			return nil, err
+		}
+		return res.collectVerdicts(), res.printCollection(stdout)
+	}
+	if err := res.listening(ctx, o, p, now); err != nil {
+		return nil, err
+	}
 	if err := b.all(ctx, p, &res); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,8 @@ type plan struct {
 	terminates int
 	// paced is how many disks are purged at a pace: so many that the time of the
 	// last one, which is on its way when its turn has come, does not count.
-	paced int
+	paced   int
+	collect collectPlan
 }
 
 // full takes a few minutes. A seal waits for a monitor commit, about a second,
@@ -40,6 +41,7 @@ var full = plan{
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
 	paced:      240,
+	collect:    collectPlan{rounds: 4, disks: 500, workers: 32, beside: 2, adopted: 192, quiet: 15 * time.Second},
 }
 
 // quick goes everywhere once.
@@ -54,6 +56,7 @@ var quick = plan{
 	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
 	terminates: 3,
 	paced:      4,
+	collect:    collectPlan{rounds: 1, disks: 4, workers: 4, beside: 1, adopted: 4, quiet: 100 * time.Millisecond},
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

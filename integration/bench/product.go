@@ -72,7 +72,7 @@ func newProduct(ctx context.Context, lab *cephlab.Lab, pool, policies string, no
 	log := slog.New(slog.NewTextHandler(logFile, nil))
 
 	cluster, err := ceph.Connect(ctx, ceph.ClusterConfig{
-		Name: "lab", Conf: lab.Conf, User: cephlab.Quarantine, OpTimeout: opTimeout, Workers: maxWorkers,
+		Name: "lab", Conf: lab.Conf, User: cephlab.Quarantine, OpTimeout: opTimeout, Workers: maxWorkers, Clock: now,
 		Pools: []quarantine.Pool{{PoolRef: quarantine.PoolRef{Pool: pool}, Cloud: cloudName, Guarded: true, Protect: protect}},
 	})
 	if err != nil {
@@ -101,6 +101,7 @@ func newProduct(ctx context.Context, lab *cephlab.Lab, pool, policies string, no
 	p.recorder = quarantine.NewRecorder(p.adopter)
 	p.safety = quarantine.DefaultSafety()
 	p.safety.MaxDisks = 100_000
+	p.safety.MaxLatency = 0         // as fast as it goes; paced is told otherwise
 	p.safety.MaxClockJump = protect // the bench's clock jumps over each retention
 	p.pool = p.registry.Pools()[0].PoolRef
 	return p, nil
@@ -174,7 +175,7 @@ func (p *product) expire(ctx context.Context, workers int, disks []quarantine.Di
 		}
 	}
 	p.stepTo(over.Add(time.Second))
-	if err := p.pass(ctx, workers, "expire", len(disks)); err != nil {
+	if err := p.pass(ctx, p.safety, workers, "expire", len(disks)); err != nil {
 		return err
 	}
 	p.stepTo(p.clock().Add(p.safety.Grace + time.Second))
@@ -183,13 +184,19 @@ func (p *product) expire(ctx context.Context, workers int, disks []quarantine.Di
 
 // purge runs the pass that frees n disks.
 func (p *product) purge(ctx context.Context, workers, n int) error {
-	return p.pass(ctx, workers, "purge", n)
+	return p.pass(ctx, p.safety, workers, "purge", n)
+}
+
+// paced is purge at the pace, as a neighbour that slows down while Ceph is busy.
+func (p *product) paced(ctx context.Context, workers, n int) error {
+	safety := p.safety
+	safety.DisksPerSecond, safety.MaxLatency = pace, quarantine.DefaultSafety().MaxLatency
+	return p.pass(ctx, safety, workers, "purge", n)
 }
 
 // pass runs the collector once, which must perform the act n times and fail
 // at nothing.
-func (p *product) pass(ctx context.Context, workers int, act string, n int) error {
-	safety := p.safety
+func (p *product) pass(ctx context.Context, safety quarantine.Safety, workers int, act string, n int) error {
 	safety.Workers = workers
 	c := quarantine.NewCollector(p.ledger, p.registry, ceph.NewRemover(p.registry, p.clock), p.registry, p.policy, p.catalog, safety)
 	rep := c.Run(ctx, "bench", quarantine.JobOptions{})

@@ -57,25 +57,19 @@ type results struct {
 	listen            listening
 	terminates        terminates
 	paced             score
+	neighbour         neighbour
 }
 
 // print writes the table of absolute numbers.
 func (r *results) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nwork\tworkers\tdisks\tours/h\tbare/h\tours ÷ bare\tepochs/1,000\tbare\tCPU ms/disk\tbare")
-	row := func(work string, workers int, c contest) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.1f\t%.1f\n", work, workers, c.ours.n,
-			c.ours.perHour(), c.bare.perHour(), c.speed(), c.ours.epochsPer1000(), c.bare.epochsPer1000(),
-			c.ours.millicpu(), c.bare.millicpu())
-	}
+	row, script := rows(t)
 	for _, l := range r.levels {
 		row("adopt and seal", l.workers, l.adopt)
 	}
 	for _, l := range r.levels {
 		row("purge", l.workers, l.purge)
-	}
-	script := func(work string, s score) {
-		fmt.Fprintf(t, "%s\t\t%d\t\t%.0f\t\t\t%.0f\n", work, s.n, s.perHour(), s.epochsPer1000())
 	}
 	script("shell: rbd trash mv, snap create", r.shell)
 	script("rbd trash purge, no seals", r.trashPurge)
@@ -83,11 +77,46 @@ func (r *results) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
-	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
+	if err := r.printCollection(w); err != nil {
+		return err
+	}
 	h := r.terminates
 	fmt.Fprintf(w, "%d VMs of an OpenNebula terminated in %s, %d captured; the hook's script costs %s of a processor, one that does nothing %s: %.1f times\n\n",
 		h.vms, h.took.Round(time.Millisecond), h.captured, h.hook.Round(10*time.Microsecond), h.nothing.Round(10*time.Microsecond), h.hook.Seconds()/h.nothing.Seconds())
 	return r.printListeners(w)
+}
+
+// rows write a line of a contest, and of what has none.
+func rows(t io.Writer) (row func(string, int, contest), script func(string, score)) {
+	row = func(work string, workers int, c contest) {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.1f\t%.1f\n", work, workers, c.ours.n,
+			c.ours.perHour(), c.bare.perHour(), c.speed(), c.ours.epochsPer1000(), c.bare.epochsPer1000(),
+			c.ours.millicpu(), c.bare.millicpu())
+	}
+	script = func(work string, s score) {
+		fmt.Fprintf(t, "%s\t\t%d\t%.0f\t\t\t%.0f\n", work, s.n, s.perHour(), s.epochsPer1000())
+	}
+	return row, script
+}
+
+// printCollection writes what a collection did in absolute numbers.
+func (r *results) printCollection(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "collection\tworkers\tdisks\tper hour\tbare/h\tours ÷ bare\tepochs/1,000\tbare\tCPU ms/disk\tbare")
+	row, script := rows(t)
+	nb := &r.neighbour
+	row("disks with data", nb.workers, nb.collect)
+	script("rbd trash purge of as many, no seals", nb.trashPurge)
+	script("adopt and seal before it", nb.seals)
+	script("adopt and seal without one", nb.alone)
+	script("adopt and seal beside one at a pace", nb.beside)
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print the results: %w", err)
+	}
+	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
+	fmt.Fprintf(w, "a client's median write took %s without that, %s beside it\n\n", median(nb.quiet).Round(time.Microsecond), median(nb.busy).Round(time.Microsecond))
+	return nil
 }
 
 // printListeners writes the table of what they did in absolute numbers.

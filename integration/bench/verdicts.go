@@ -46,7 +46,18 @@ const (
 	barTerminates = 400
 	// barPace is by how much the pace of purges may be missed, to either side.
 	barPace = 0.10
-	barHook = 20
+	// barCollect and barCollectTrash: of disks with data, in a pass of thousands,
+	// where neither's ragged end counts.
+	barCollect, barCollectTrash = 0.80, 2.50
+	// barClient is by how much a client's median write may get longer beside a
+	// collection at a pace.
+	barClient = 0.25
+	// barBeside: a collection may cost capture less than a third of its speed.
+	barBeside = 0.70
+	// barSealEpochs is how many epochs of the OSD map a thousand seals may cost,
+	// or as many unseals.
+	barSealEpochs = 100
+	barHook       = 20
 )
 
 // verdicts holds the results against the bars.
@@ -76,11 +87,25 @@ func (r *results) verdicts() []measure.Verdict {
 	vs = append(vs,
 		measure.Verdict{Name: "adopt_epochs_per_1000", Value: adopt.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true},
 		measure.Verdict{Name: "purge_epochs_per_1000", Value: purge.epochs(), Unit: "ratio-max", Bar: barEpochs, AtMost: true})
-	vs = append(vs, measure.Verdict{Name: "pace_missed_by", Value: math.Abs(r.paced.perSecond()/pace - 1), Unit: "ratio-max", Bar: barPace, AtMost: true})
+	vs = append(vs, r.collectVerdicts()...)
 	vs = append(vs,
 		measure.Verdict{Name: "terminates_per_minute", Value: float64(r.terminates.captured) / r.terminates.took.Minutes(), Unit: "VMs", Bar: barTerminates},
 		measure.Verdict{Name: "hook_cpu", Value: float64(r.terminates.hook.Microseconds()) / 1000, Unit: "ms", Bar: barHook, AtMost: true})
 	return append(vs, r.listenerVerdicts()...)
+}
+
+// collectVerdicts holds what a collection does against the bars.
+func (r *results) collectVerdicts() []measure.Verdict {
+	nb := &r.neighbour
+	return []measure.Verdict{
+		{Name: "pace_missed_by", Value: math.Abs(r.paced.perSecond()/pace - 1), Unit: "ratio-max", Bar: barPace, AtMost: true},
+		{Name: "client_latency_growth", Value: nb.growth(), Unit: "ratio-max", Bar: barClient, AtMost: true},
+		{Name: "adopt_under_collect", Value: nb.beside.perSecond() / nb.alone.perSecond(), Unit: "ratio", Bar: barBeside},
+		{Name: "collect_vs_bare", Value: nb.collect.speed(), Unit: "ratio", Bar: barCollect},
+		{Name: "collect_vs_trash_purge", Value: nb.collect.ours.perSecond() / nb.trashPurge.perSecond(), Unit: "ratio", Bar: barCollectTrash},
+		{Name: "epochs_per_1000_seals", Value: nb.seals.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
+		{Name: "epochs_per_1000_unseals", Value: nb.collect.ours.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
+	}
 }
 
 // listenerVerdicts holds what needs no Ceph against the bars.

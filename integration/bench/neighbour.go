@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ceph/go-ceph/rbd"
+
+	"quarantine/internal/quarantine"
+)
+
+// collectPlan is how much is collected.
+type collectPlan struct {
+	// In each round each side, `rbd trash purge` too, frees so many disks.
+	rounds, disks, workers int
+	// adopted are the disks that are adopted in each of beside rounds, without and
+	// with a collection.
+	beside, adopted int
+	// quiet is how long a client writes without a collection, before and after
+	// the one at a pace.
+	quiet time.Duration
+}
+
+// neighbour is what a collection does to others, and how fast it is.
+type neighbour struct {
+	workers    int
+	collect    contest // disks with data
+	seals      score   // of the disks that were collected
+	trashPurge score
+	// alone and beside are adoptions without and with a collection under way.
+	alone, beside score
+	// quiet and busy are a client's writes without and with one at a pace.
+	quiet, busy []time.Duration
+}
+
+// collects has the service, bare calls and `rbd trash purge` free disks with
+// data, in turn.
+func (b *bench) collects(ctx context.Context, p collectPlan, n *neighbour) error {
+	n.workers = p.workers
+	for i := range p.rounds {
+		servers, names := b.servers(p.disks)
+		if err := b.ours.record(ctx, servers); err != nil {
+			return err
+		}
+		entries, ids, err := b.deleted(ctx, names, true)
+		if err != nil {
+			return err
+		}
+		disks, err := b.adoptAll(ctx, p.workers, entries, &n.seals)
+		if err != nil {
+			return err
+		}
+		if err := b.bare.adopt(ctx, p.workers, ids); err != nil {
+			return err
+		}
+		if err := b.ours.expire(ctx, p.workers, disks); err != nil {
+			return err
+		}
+		_, names = b.servers(p.disks)
+		if err := b.cloud.clone(ctx, b.pools.purged, names); err != nil {
+			return err
+		}
+		if err := b.cloud.fill(ctx, b.pools.purged, names); err != nil {
+			return err
+		}
+		if err := b.cloud.toTrash(ctx, b.pools.purged, names); err != nil {
+			return err
+		}
+		err = inTurn(i%2 == 0,
+			func() error {
+				return b.timed(&n.collect.ours, p.disks, func() error { return b.ours.purge(ctx, p.workers, p.disks) })
+			},
+			func() error {
+				return b.timed(&n.collect.bare, p.disks, func() error { return b.bare.purge(ctx, p.workers, ids) })
+			})
+		if err != nil {
+			return err
+		}
+		if err := b.timed(&n.trashPurge, p.disks, func() error { return trashPurge(ctx, b.lab, b.pools.purged) }); err != nil {
+			return err
+		}
+		if err := b.cloud.trashIsEmpty(b.pools.purged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adoptAll has the service adopt and seal the entries, and returns the disks.
+func (b *bench) adoptAll(ctx context.Context, workers int, entries []quarantine.TrashEntry, s *score) ([]quarantine.Disk, error) {
+	adopted := make(chan quarantine.Disk, len(entries))
+	if err := b.timed(s, len(entries), func() error { return b.ours.adopt(ctx, workers, entries, adopted) }); err != nil {
+		return nil, err
+	}
+	close(adopted)
+	var disks []quarantine.Disk
+	for d := range adopted {
+		disks = append(disks, d)
+	}
+	return disks, nil
+}
+
+// died makes n servers' disks in the service's pool and has the cloud remove
+// them.
+func (b *bench) died(ctx context.Context, n int) ([]quarantine.TrashEntry, error) {
+	servers, names := b.servers(n)
+	if err := b.ours.record(ctx, servers); err != nil {
+		return nil, err
+	}
+	if err := b.cloud.clone(ctx, b.pools.ours, names); err != nil {
+		return nil, err
+	}
+	ids, err := b.cloud.remove(ctx, b.pools.ours, names)
+	if err != nil {
+		return nil, err
+	}
+	return b.ours.entries(ctx, ids)
+}
+
+// adoptsBeside measures how fast disks are adopted, without a collection and
+// with one at the pace.
+func (b *bench) adoptsBeside(ctx context.Context, p collectPlan, n *neighbour) error {
+	for range p.beside {
+		first, err := b.died(ctx, p.adopted)
+		if err != nil {
+			return err
+		}
+		second, err := b.died(ctx, p.adopted)
+		if err != nil {
+			return err
+		}
+		disks, err := b.adoptAll(ctx, p.workers, first, &n.alone)
+		if err != nil {
+			return err
+		}
+		if err := b.ours.expire(ctx, p.workers, disks); err != nil {
+			return err
+		}
+		purged := make(chan error, 1)
+		go func() { purged <- b.ours.paced(ctx, p.workers, p.adopted) }()
+		disks, err = b.adoptAll(ctx, p.workers, second, &n.beside)
+		if err = errors.Join(err, <-purged); err != nil {
+			return err
+		}
+		if err := b.ours.expire(ctx, p.workers, disks); err != nil {
+			return err
+		}
+		if err := b.ours.purge(ctx, p.workers, p.adopted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writes has a client write until stop is closed, one block after the other, and
+// returns how long each took.
+func (b *bench) writes(ctx context.Context, stop <-chan struct{}) (took []time.Duration, err error) {
+	img, err := rbd.OpenImage(b.cloud.pools[b.pools.shell], clientImage, rbd.NoSnapshot)
+	if err != nil {
+		return nil, fmt.Errorf("open the client's image: %w", err)
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	block := make([]byte, 16<<10)
+	for i := int64(0); ; i++ {
+		select {
+		case <-stop:
+			return took, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		default:
+		}
+		began := b.now()
+		if _, err := img.WriteAt(block, i*int64(len(block))%clientSize); err != nil {
+			return nil, fmt.Errorf("a client's write: %w", err)
+		}
+		took = append(took, b.now().Sub(began))
+	}
+}
+
+const (
+	clientImage = "client"
+	clientSize  = 64 << 20
+)
+
+// besideClient performs the act while a client writes, without it before and
+// after.
+func (b *bench) besideClient(ctx context.Context, quiet time.Duration, n *neighbour, act func() error) error {
+	options := rbd.NewRbdImageOptions()
+	defer options.Destroy()
+	io := b.cloud.pools[b.pools.shell]
+	if err := rbd.CreateImage(io, clientImage, clientSize, options); err != nil {
+		return fmt.Errorf("make the client's image: %w", err)
+	}
+	defer func() { _ = rbd.RemoveImage(io, clientImage) }() // with its pool, else
+	wait := func() error {
+		t := time.NewTimer(quiet)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	// The first writes make the objects.
+	for _, part := range []struct {
+		into *[]time.Duration
+		act  func() error
+	}{{new([]time.Duration), wait}, {&n.quiet, wait}, {&n.busy, act}, {&n.quiet, wait}} {
+		stop := make(chan struct{})
+		var took []time.Duration
+		var werr error
+		var wg sync.WaitGroup
+		wg.Go(func() { took, werr = b.writes(ctx, stop) })
+		err := part.act()
+		close(stop)
+		wg.Wait()
+		if err := errors.Join(err, werr); err != nil {
+			return err
+		}
+		*part.into = append(*part.into, took...)
+	}
+	return nil
+}
+
+// growth is by which part of itself a client's median write got longer.
+func (n *neighbour) growth() float64 {
+	return max(median(n.busy).Seconds()/median(n.quiet).Seconds()-1, 0)
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
