@@ -263,7 +263,7 @@ func TestNames(t *testing.T) {
 		names[name+"{"+strings.Join(keys, ",")+"}"] = true
 	}
 	expected := []string{
-		"quarantine_bus_backlog_messages{bus,cloud}", "quarantine_bus_connected{bus,cloud}", "quarantine_bytes{pool,state}", "quarantine_canary_age_seconds{pool}", "quarantine_capture_lag_seconds{}",
+		"quarantine_bus_backlog_messages{bus,cloud}", "quarantine_bus_connected{bus,cloud}", "quarantine_bytes{pool,state}", "quarantine_canary_age_seconds{pool}", "quarantine_capture_lag_seconds{}", "quarantine_collect_speed{}",
 		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_evicted_bytes_total{pool}", "quarantine_evicted_total{pool}", "quarantine_guard_ok{pool}",
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
