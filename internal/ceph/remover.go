@@ -47,26 +47,36 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 		return in, err
 	}
 	in.Dependents = append(clones, watchers...)
-	if in.SizeBytes, in.ObjectBytes, in.Mapped, err = sizes(img); err != nil {
+	if err := sizes(img, &in); err != nil {
 		return in, err
 	}
 	in.Record, err = readMetadata(img, quarantine.RecordKey)
 	return in, err
 }
 
-// sizes returns the image's size, that of its objects, and whether it has an
-// object map. (go-ceph does not tell whether the map is valid; one that is not
-// is rebuilt by an administrator, and costs a removal as much as none.)
-func sizes(img *rbd.Image) (size, object int64, mapped bool, err error) {
+// sizes notes the image's size, that of its objects, whether it has an object
+// map, and the group that it is in, which keeps Ceph from removing it. (go-ceph
+// does not tell whether the map is valid; with one that is not, a removal asks
+// for every object, as without.)
+func sizes(img *rbd.Image, in *quarantine.Inspection) error {
 	st, err := img.Stat()
 	if err != nil {
-		return 0, 0, false, err
+		return err
 	}
 	features, err := img.GetFeatures()
 	if err != nil {
-		return 0, 0, false, err
+		return err
 	}
-	return int64(st.Size), int64(1) << st.Order, features&rbd.FeatureObjectMap != 0, nil
+	in.SizeBytes, in.ObjectBytes = int64(st.Size), int64(1)<<st.Order
+	in.Mapped = features&rbd.FeatureObjectMap != 0
+	if features&rbd.FeatureOperations == 0 {
+		return nil // every image in a group has it: a call less for all others
+	}
+	g, err := img.GetGroup()
+	if err == nil && g.Name != "" {
+		in.Dependents = append(in.Dependents, "group "+g.Name)
+	}
+	return err
 }
 
 // Trim frees the image's data behind the size. Similar to: rbd resize

@@ -120,8 +120,8 @@ type Inspection struct {
 	// the OSDs for no others.
 	SizeBytes, ObjectBytes int64
 	Mapped                 bool
-	// Dependents names clones of the image's snapshots, and watchers: clients
-	// that have it open.
+	// Dependents names clones of the image's snapshots, watchers (clients that
+	// have it open), and the group that it is in.
 	Dependents []string
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
