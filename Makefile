@@ -68,6 +68,12 @@ bench-sustained: build
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench -sustained 10m
 
+## bench-scale: measure the daemon with two million disks, about an hour
+.PHONY: bench-scale
+bench-scale: build
+	go build $(TAGS) -o bin/scale ./integration/bench/scale
+	bin/cephlab run -- bin/scale
+
 ## bench-openstack: measure beside a lab OpenStack, with and without (root)
 .PHONY: bench-openstack
 bench-openstack: build build-openstack
