@@ -40,7 +40,11 @@ import (
 //	f. The snapshots are removed: those that the cloud had left on the image,
 //	   whose time is over with the disk's and with which Ceph would never let it
 //	   go, and last the seal. A lost catalog finds the record on the image,
-//	   seals it again and lets it expire again.
+//	   seals it again and lets it expire again. Of an image of more than four
+//	   gigabytes the data is then freed from the end, in steps (trim), if nobody
+//	   has opened it since b. What is smaller than it was is never sealed again:
+//	   a crash, or a refusal, between the steps leaves the row purging, and the
+//	   next pass goes on.
 //	g. It is moved to the trash with no protection.
 //	h. The entry is removed without force, so that Ceph's own refusals
 //	   (snapshots, watchers, clones that came up since b) still stand.

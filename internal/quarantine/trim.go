@@ -54,6 +54,10 @@ func (c *Collector) trim(ctx context.Context, d Disk) error {
 	if err != nil {
 		return fmt.Errorf("ask how large disk %s is: %w", d.ID, err)
 	}
+	if len(in.Dependents) > 0 {
+		// Cutting off, unlike removing, minds nobody who has the image open.
+		return fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, in.Dependents)
+	}
 	size := max(in.ObjectBytes, 1)
 	w := load{objects: in.SizeBytes / size, bytes: in.SizeBytes}
 	if in.Mapped && d.UsedBytes >= 0 {
