@@ -37,12 +37,15 @@ type trashSpec struct {
 	name      string
 	deleted   time.Time
 	deferment time.Time
-	// removing: the state is TrashImageState's REMOVING.
-	removing bool
+	// removing and moving: the state is TrashImageState's REMOVING or MOVING.
+	removing, moving bool
 }
 
-// stateRemoving is cls::rbd::TRASH_IMAGE_STATE_REMOVING.
-const stateRemoving = 2
+// States of an entry that a client died in (cls::rbd::TRASH_IMAGE_STATE_…).
+const (
+	stateMoving   = 1
+	stateRemoving = 2
+)
 
 func (s trashSpec) users() bool { return s.source == sourceUser || s.source == sourceUserParent }
 
@@ -78,7 +81,9 @@ func decodeTrashSpec(b []byte) (trashSpec, []byte, error) {
 	}
 	s.name = name
 	s.deleted, s.deferment = decodeTime(body), decodeTime(body[8:])
-	s.removing = len(body) > 16 && body[16] == stateRemoving
+	if len(body) > 16 {
+		s.removing, s.moving = body[16] == stateRemoving, body[16] == stateMoving
+	}
 	return s, rest, nil
 }
 
@@ -215,13 +220,50 @@ func (r *Registry) MoveToTrash(ctx context.Context, pool quarantine.PoolRef, nam
 }
 
 // RestoreFromTrash takes an entry out of the trash. Similar to: rbd trash
-// restore --image.
+// restore --image. An entry whose move into the trash a dead client left
+// half-way is moved in first: Ceph restores no such entry.
 func (r *Registry) RestoreFromTrash(ctx context.Context, key quarantine.Key, name string) error {
 	c, io, err := r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, "restore "+key.String()+" from the trash as "+name, func() error {
-		return rbd.TrashRestore(io, key.ImageID, name)
-	})
+	restore := func() error {
+		return c.do(ctx, "restore "+key.String()+" from the trash as "+name, func() error {
+			return rbd.TrashRestore(io, key.ImageID, name)
+		})
+	}
+	err = restore()
+	if !errors.Is(err, quarantine.ErrBusy) {
+		return err
+	}
+	finished, ferr := r.finishMove(ctx, key)
+	if ferr != nil {
+		return errors.Join(err, ferr)
+	}
+	if !finished {
+		return err
+	}
+	return restore()
+}
+
+// finishMove ends a move to the trash that was cut short: the entry is there,
+// its state says MOVING, and the image may still have its name. It reports
+// whether there was such a one. librbd has no other way than to move the image
+// of that name again, which finds the entry and lets it keep its protection.
+func (r *Registry) finishMove(ctx context.Context, key quarantine.Key) (bool, error) {
+	s, err := r.trashEntry(ctx, key)
+	if err != nil || !s.moving {
+		return false, err
+	}
+	live, err := r.LiveImages(ctx, key.PoolRef(), s.name)
+	if err != nil {
+		return false, err
+	}
+	if id, taken := live[s.name]; taken && id != key.ImageID {
+		// By that name it would move the other image.
+		return false, fmt.Errorf("%s is half-way into the trash under the name %q, which image %s has now: %w; rename that one for a moment", key, s.name, id, quarantine.ErrBusy)
+	}
+	// Should another client have finished it just now, and have it restored by
+	// its name, it is in the trash again, with the protection that it had.
+	return true, r.MoveToTrash(ctx, key.PoolRef(), s.name, s.deferment.Sub(s.deleted))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 
 // encodeTrashSpec writes an entry as librbd 16 does.
 func encodeTrashSpec(source uint8, name string, deleted, deferment time.Time) []byte {
+	return encodeTrashState(source, name, deleted, deferment, 0)
+}
+
+func encodeTrashState(source uint8, name string, deleted, deferment time.Time, state uint8) []byte {
 	body := []byte{source}
 	body = binary.LittleEndian.AppendUint32(body, uint32(len(name)))
 	body = append(body, name...)
@@ -24,7 +29,7 @@ func encodeTrashSpec(source uint8, name string, deleted, deferment time.Time) []
 		body = binary.LittleEndian.AppendUint32(body, uint32(at.Unix()))
 		body = binary.LittleEndian.AppendUint32(body, uint32(at.Nanosecond()))
 	}
-	body = append(body, 0) // state
+	body = append(body, state)
 	out := []byte{2, 1}
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(body)))
 	return append(out, body...)
@@ -187,5 +192,82 @@ func TestAnImageWithoutItsParentIsNotCalledMissing(t *testing.T) {
 		if !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
 			t.Errorf("got %v, want that it is unavailable", err)
 		}
+	}
+}
+
+// A client that dies inside its move to the trash leaves an entry that says
+// MOVING, which Ceph refuses to restore, with or without the image's name. It is
+// moved in, with the protection that it had, and restored. While the name is
+// another image's nothing is touched.
+func TestRestoreAfterAMoveThatWasCutShort(t *testing.T) {
+	t.Parallel()
+	l := cephlab.Shared(t)
+	pool := newPool(t, l)
+	r, err := NewRegistry(connect(t, l, pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	cloud := newCloud(t, l)
+	deleted := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	until := deleted.AddDate(10, 0, 0)
+	// cutShort leaves the image as a client does that dies before its name is
+	// removed, or after.
+	cutShort := func(name string, named bool) quarantine.Key {
+		t.Helper()
+		key, err := cloud.CloudCreate(pool, name, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !named {
+			if err := r.MoveToTrash(ctx, pool, name, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = cloud.in(pool, func(io *rados.IOContext) error {
+			return io.SetOmap(trashObject, map[string][]byte{trashKeyPrefix + key.ImageID: encodeTrashState(sourceUser, name, deleted, until, stateMoving)})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cloud.in(pool, func(io *rados.IOContext) error { return rbd.TrashRestore(io, key.ImageID, "other") }); errnoOf(err) != syscall.EBUSY {
+			t.Fatalf("Ceph itself restores it: %v", err)
+		}
+		return key
+	}
+	for name, named := range map[string]bool{"named": true, "nameless": false} {
+		key := cutShort(name, named)
+		finished, err := r.finishMove(ctx, key)
+		if err != nil || !finished {
+			t.Fatalf("%s: %t, %v", name, finished, err)
+		}
+		s, err := r.trashEntry(ctx, key)
+		if err != nil || s.moving || !s.deferment.Equal(until) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+		if err := r.RestoreFromTrash(ctx, key, key.ReservedName()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, named := range map[string]bool{"named2": true, "nameless2": false} {
+		key := cutShort(name, named)
+		if err := r.RestoreFromTrash(ctx, key, key.ReservedName()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		live, err := r.LiveImages(ctx, pool, key.ReservedName())
+		if err != nil || live[key.ReservedName()] != key.ImageID {
+			t.Errorf("%s: %v, %v", name, live, err)
+		}
+	}
+	key := cutShort("taken", false)
+	other, err := cloud.CloudCreate(pool, "taken", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.RestoreFromTrash(ctx, key, key.ReservedName()); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("while its name is another's: %v", err)
+	}
+	if live, err := r.LiveImages(ctx, pool, "taken"); err != nil || live["taken"] != other.ImageID {
+		t.Errorf("the other image: %v, %v", live, err)
 	}
 }
