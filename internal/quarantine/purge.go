@@ -246,19 +246,18 @@ func (c *Collector) free(ctx context.Context, d Disk, actor string) error {
 			return c.trash.MoveToTrash(ctx, d.Key.PoolRef(), d.Key.ReservedName(), 0)
 		})
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
+	if err == nil {
+		err = c.remove(ctx, d)
 	}
-	return c.remove(ctx, d, actor)
-}
-
-// remove performs steps h and i.
-func (c *Collector) remove(ctx context.Context, d Disk, actor string) error {
-	err := c.ledger.around("purge.remove", func() error { return c.remover.Remove(ctx, d.Key, nil) })
 	if err != nil {
 		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
 	}
 	return c.conclude(ctx, d, actor)
+}
+
+// remove performs step h.
+func (c *Collector) remove(ctx context.Context, d Disk) error {
+	return c.ledger.around("purge.remove", func() error { return c.remover.Remove(ctx, d.Key, nil) })
 }
 
 // claim takes the image out of the trash under its reserved name, and reports
@@ -414,8 +413,13 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 		err = c.conclude(ctx, d, actor)
 	case err == nil && e.Removing:
 		// Interrupted in its last act: Ceph gives such an image back to nobody,
-		// and takes the same act again.
-		err = c.remove(ctx, d, actor)
+		// and takes the same act again. While it still knows the service that
+		// died in it as a client of the image, for 30 s, it says that it is busy.
+		if err = c.remove(ctx, d); err == nil {
+			err = c.conclude(ctx, d, actor)
+		} else {
+			err = fmt.Errorf("purge disk %s: %w: %w", d.ID, errInterrupted, err)
+		}
 	case err == nil, errors.Is(err, ErrNotFound):
 		err = c.free(ctx, d, actor)
 	default:

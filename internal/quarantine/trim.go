@@ -56,7 +56,12 @@ func (c *Collector) trim(ctx context.Context, d Disk) error {
 	}
 	if len(in.Dependents) > 0 {
 		// Cutting off, unlike removing, minds nobody who has the image open.
-		return fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, in.Dependents)
+		err := fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, in.Dependents)
+		if in.SizeBytes < d.SizeBytes {
+			// Often the watch of a service that died here, which Ceph ends after 30 s.
+			return fmt.Errorf("%w: %w", errInterrupted, err)
+		}
+		return err
 	}
 	size := max(in.ObjectBytes, 1)
 	w := load{objects: in.SizeBytes / size, bytes: in.SizeBytes}
