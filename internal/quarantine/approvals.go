@@ -140,6 +140,9 @@ func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone
 		if r.RequestedBy == actor && !alone {
 			return r, a.ledger.refuse(ctx, Disk{ID: r.Disk}, e, refusedf("request %s is your own; it takes another person to approve it", id))
 		}
+		if r, err := a.endedBefore(ctx, r); err != nil {
+			return r, err
+		}
 		act := a.acts[r.Kind]
 		if act == nil {
 			return r, refusedf("request %s is of the kind %q, which this program does not know", id, r.Kind)
@@ -154,6 +157,33 @@ func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone
 		}
 		return a.perform(context.WithoutCancel(ctx), r)
 	})
+}
+
+// endedBefore refuses a request that the catalog has as open and the custody log as
+// decided or expired: the catalog was put back from a backup, and a no, or a use, that
+// came later must not be forgotten with it. The row is brought up to date. A log that
+// cannot be read refuses too.
+func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error) {
+	entries, err := a.ledger.past.Entries(ctx, r.Disk)
+	if err != nil {
+		return r, fmt.Errorf("read from the custody log what became of request %s: %w", r.ID, err)
+	}
+	states := map[string]RequestState{"approve": RequestRefused, "deny": RequestDenied, "withdraw": RequestWithdrawn, "request-expired": RequestExpired}
+	for _, e := range entries {
+		state, ends := states[e.Act]
+		if !ends || e.Outcome != OutcomeDone || e.Detail[detailRequest] != r.ID {
+			continue
+		}
+		refused := refusedf("request %s is open in the catalog, but by the custody log (%s at %s) it is not: the catalog was put back from a backup; ask anew",
+			r.ID, e.Act, e.At.UTC().Format(time.RFC3339))
+		r.State, r.Outcome = state, refused.Error()
+		saved, err := a.requests.PutRequest(ctx, r)
+		if err != nil {
+			return r, errors.Join(refused, fmt.Errorf("request %s: write what came of it: %w", r.ID, err))
+		}
+		return saved, refused
+	}
+	return r, nil
 }
 
 // Deny ends a request with a no.
@@ -214,10 +244,10 @@ func (a *Approvals) expire(ctx context.Context, r Request, outcome string) (Requ
 func (a *Approvals) perform(ctx context.Context, r Request) (Request, error) {
 	act := a.acts[r.Kind]
 	switch {
-	case act == nil:
-		return r, refusedf("request %s is of the kind %q, which this program does not know", r.ID, r.Kind)
 	case a.over(r):
 		return a.expire(ctx, r, "it was approved, and its end was not noted before it expired; the custody log has what was done")
+	case act == nil:
+		return r, refusedf("request %s is of the kind %q, which this program does not know", r.ID, r.Kind)
 	}
 	err := act.Do(ctx, r)
 	next := r

@@ -186,9 +186,7 @@ func (h history) keep(d *Disk) {
 	}
 	holds := slices.Clone(d.Holds)
 	for _, hold := range h.holds {
-		i := slices.IndexFunc(holds, func(known Hold) bool {
-			return known.CaseID == hold.CaseID && known.PlacedAt.Sub(hold.PlacedAt).Abs() <= time.Second
-		})
+		i := slices.IndexFunc(holds, hold.same)
 		switch {
 		case i < 0:
 			holds = append(holds, hold)

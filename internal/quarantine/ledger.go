@@ -255,25 +255,33 @@ func withDetail(m map[string]string, k, v string) map[string]string {
 	return out
 }
 
-// syncRecord writes the disk's record to its image and clears RecordStale. On
-// failure the disk is returned as the catalog has it, with the error.
+// syncRecord writes the disk's record to its image and clears RecordStale, after
+// what the record of before promises more was taken over (catchUp). On failure the
+// disk is returned as the catalog has it, with the error.
 func (l *Ledger) syncRecord(ctx context.Context, d Disk) (Disk, error) {
+	row := d // as the catalog has it
 	err := func() error {
 		img, err := l.images.OpenImage(ctx, d.Key)
 		if err != nil {
 			return err
 		}
 		defer img.Close()
+		if d, err = l.catchUp(ctx, row, img.Info().Record); err != nil {
+			return err
+		}
+		if d.Version != row.Version {
+			row = d // it was moved
+		}
 		return l.writeRecord(ctx, img, d)
 	}()
 	if err != nil {
-		return d, fmt.Errorf("disk %s: renew the record on its image: %w", d.ID, err)
+		return row, fmt.Errorf("disk %s: renew the record on its image: %w", row.ID, err)
 	}
 	next := d
 	next.RecordStale = false
 	saved, err := l.disks.PutDisk(ctx, next)
 	if err != nil {
-		return d, fmt.Errorf("disk %s: write the catalog: %w", d.ID, err)
+		return row, fmt.Errorf("disk %s: write the catalog: %w", row.ID, err)
 	}
 	return saved, nil
 }

@@ -209,18 +209,28 @@ func (c *Collector) recordAgrees(ctx context.Context, d Disk, record []byte) err
 		}
 		return fmt.Errorf("disk %s: %w: its record cannot be read; the next reconcile run renews it: %w", d.ID, ErrRefused, err)
 	}
+	return recordAllows(&on, &d, c.ledger.clock().UTC())
+}
+
+// recordAllows returns what the record on the image promises and the row does not,
+// and that keeps the disk, or nil.
+func recordAllows(on, d *Disk, now time.Time) error {
 	for _, h := range on.OpenHolds() {
 		if openHold(d.Holds, h.CaseID) < 0 {
 			return refusedf("disk %s: the record on its image has a hold of case %s that the catalog does not know; `catalog rebuild` takes it over", d.ID, h.CaseID)
 		}
 	}
-	if on.RetainUntil.After(d.RetainUntil) {
+	strict := *d
+	strict.Decision = d.Decision.atLeast(on.Decision)
+	switch {
+	case on.RetainUntil.After(d.RetainUntil):
 		return refusedf("disk %s: the record on its image keeps it until %s, the catalog until %s; `catalog rebuild` takes the later date over",
 			d.ID, on.RetainUntil.UTC().Format(time.RFC3339), d.RetainUntil.UTC().Format(time.RFC3339))
-	}
-	strict := d
-	strict.Decision = d.Decision.atLeast(on.Decision)
-	if now := c.ledger.clock().UTC(); d.RetainUntil.After(now) {
+	case on.WantsCopy() && !d.WantsCopy():
+		return refusedf("disk %s: by the record on its image it is to be copied to the evidence pool first, and the catalog does not know; `catalog rebuild` takes it over", d.ID)
+	case strict.Decision.KeepLast != d.Decision.KeepLast:
+		return refusedf("disk %s: by the record on its image the last %s are kept, and the catalog does not know; `catalog rebuild` takes it over", d.ID, strict.Decision.KeepLast)
+	case d.RetainUntil.After(now):
 		if err := mayCutShort(&strict, now); err != nil {
 			return fmt.Errorf("the record on its image says more than the catalog; `catalog rebuild` takes it over: %w", err)
 		}
@@ -421,7 +431,9 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 			err = fmt.Errorf("purge disk %s: %w: %w", d.ID, errInterrupted, err)
 		}
 	case err == nil, errors.Is(err, ErrNotFound):
-		err = c.free(ctx, d, actor)
+		if err = c.stillPurging(ctx, d, actor); err == nil {
+			err = c.free(ctx, d, actor)
+		}
 	default:
 		err = fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
 	}
@@ -429,4 +441,31 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 		l.note(ctx, d, Entry{Act: "purge", Actor: actor, Reason: reason, Detail: map[string]string{"name": d.OriginalName}})
 	}
 	return err
+}
+
+// stillPurging returns why a purge that was cut short does not go on, or nil. A row
+// that says purging may be that of a backup of the catalog, made while the purge was
+// under way that Ceph refused later; the disk may have been held or extended since.
+// The record on the image knows. After a crash it promises what the row does: a
+// purge does not write it, and it is there until Ceph removes the image itself.
+// What disagrees is protected and sealed again, and then waits, expiring, for who
+// brings catalog and record together. Of what is in part removed already nothing is
+// sealed: it stays as it is, and the report has it.
+func (c *Collector) stillPurging(ctx context.Context, d Disk, actor string) error {
+	in, err := c.remover.Inspect(ctx, d.Key)
+	if errors.Is(err, ErrNotFound) {
+		return nil // it is gone: free finds that out by itself
+	}
+	if err != nil {
+		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
+	}
+	on, err := DecodeRecord(d.Key, in.Record)
+	if err == nil {
+		err = recordAllows(&on, &d, c.ledger.clock().UTC())
+	}
+	if err == nil {
+		return nil
+	}
+	_, undone := takeBack(ctx, c.ledger, c.trash, c.clusters, d, actor, err.Error())
+	return errors.Join(fmt.Errorf("its purge does not go on: %w", err), undone)
 }
