@@ -203,7 +203,7 @@ func (c *Capacity) weigh(st *PoolState, now time.Time) {
 	low, high := int64(w.Low*full), int64(w.High*full)
 	st.surplus = min(st.surplus, low-left)
 	if need := left - low; left > high && need > st.Need {
-		st.Need = need
+		st.Need, st.query.Fill = need, true
 		st.Why = fmt.Sprintf("pool %s is %.1f %% full without what is on its way out, above %.1f %%: it goes down to %.1f %%", st.Pool, 100*float64(left)/full, 100*w.High, 100*w.Low)
 	}
 }

@@ -17,15 +17,20 @@ func mayCutShort(d *Disk, now time.Time) error {
 	if d.HoldsUnchecked {
 		return refusedf("disk %s: %v", d.ID, errUnchecked)
 	}
-	switch over := !d.RetainUntil.IsZero() && !d.RetainUntil.After(now); {
+	switch {
 	case d.Held():
 		return refusedf("disk %s is under the hold of case %s", d.ID, d.OpenHolds()[0].CaseID)
-	case d.Decision.Mode == Compliance && !(over && d.Decision.KeepLast.N == 0):
+	case d.Decision.Mode == Compliance && !(d.over(now) && d.Decision.KeepLast.N == 0):
 		return refusedf("disk %s is kept until %s under compliance, which nobody can cut short", d.ID, d.RetainUntil.UTC().Format(time.RFC3339))
 	case minUntil(d).After(now):
 		return refusedf("disk %s is kept until %s at least, which no early purge goes below (min of rule %q)", d.ID, minUntil(d).Format(time.RFC3339), d.Decision.Rule)
 	}
 	return nil
+}
+
+// over reports whether the time that the disk was promised has passed.
+func (d *Disk) over(now time.Time) bool {
+	return !d.RetainUntil.IsZero() && !d.RetainUntil.After(now)
 }
 
 // minUntil is until when the decision's Min keeps the disk; zero without one.

@@ -246,10 +246,12 @@ func (c *Collector) evictable(ctx context.Context, id string, q ShareQuery) (Dis
 	if err := spared(&d, q); err != nil {
 		return d, err
 	}
-	if d.State != Quarantined {
+	switch {
+	case d.State != Quarantined:
 		return d, refusedf("disk %s is %s now", id, d.State)
-	}
-	if c.ledger.inUse(id) {
+	case q.Fill && d.DataPool != "":
+		return d, refusedf("disk %s has its data in pool %s, and would make no room in %s", id, d.DataPool, q.Pool)
+	case c.ledger.inUse(id):
 		return d, fmt.Errorf("disk %s is being read: %w", id, ErrBusy)
 	}
 	if _, err := c.inTrash(ctx, &d); err != nil {
@@ -278,7 +280,7 @@ func spared(d *Disk, q ShareQuery) error {
 
 // mayPurgeEvicted returns why an evicted disk is not purged in this pass, or nil.
 func (c *Collector) mayPurgeEvicted(d *Disk, now time.Time) error {
-	if d.EarlyBy != EarlyByCapacity || !d.RetainUntil.IsZero() && !d.RetainUntil.After(now) {
+	if d.EarlyBy != EarlyByCapacity || d.over(now) {
 		return nil
 	}
 	pool := d.Key.PoolRef()

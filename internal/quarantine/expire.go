@@ -10,7 +10,7 @@ import (
 // due reports whether the disk's time is over, or was cut short by somebody who
 // might, and still may be.
 func due(d *Disk, now time.Time) bool {
-	if !d.Held() && !d.HoldsUnchecked && !d.RetainUntil.IsZero() && !d.RetainUntil.After(now) {
+	if !d.Held() && !d.HoldsUnchecked && d.over(now) {
 		return true
 	}
 	return d.EarlyBy != "" && mayCutShort(d, now) == nil

@@ -47,10 +47,12 @@ var errLastOfKind = errors.New("it is one of the last of its kind")
 // Who is one of the newest N has fewer than N newer ones, of which none that is
 // kept for the same reason goes; so it does not matter in which order, or how many
 // at once, the disks of a group are looked at. It only lengthens: where it is
-// asked, the disk's time is over. Who was let go early by people is not asked for.
+// asked, the disk's time is over. Who was let go early, by people or for want of
+// room, is not asked for; but once its time is over, what was evicted is as any
+// other, because nobody looks any more whether there is room for it again.
 func (l *Ledger) lastOfKind(ctx context.Context, d *Disk) error {
 	keep := d.Decision.KeepLast
-	if keep.N <= 0 || d.EarlyBy != "" {
+	if keep.N <= 0 || d.EarlyBy != "" && !(d.EarlyBy == EarlyByCapacity && d.over(l.clock())) {
 		return nil
 	}
 	g, ok := groupOf(d, keep.By)

@@ -3,6 +3,7 @@ package quarantine
 import (
 	"context"
 	"math"
+	"net/url"
 	"time"
 )
 
@@ -30,6 +31,9 @@ type ShareQuery struct {
 	// Now is the present time. Disks that died, or came into quarantine, after Born
 	// are too young to be evicted.
 	Now, Born time.Time
+	// Fill: it is the pool itself that is too full, which a disk whose data is in
+	// another pool does not help. The catalog does not look at it.
+	Fill bool
 }
 
 // Share is what a project has in quarantine in a pool. Its bytes are what was
@@ -69,14 +73,24 @@ type Candidate struct {
 // ShareOf names whose share of a pool's room the disk takes: the project of its
 // cloud, by its id where that is known. Disks that nothing explains are together
 // nobody's, "".
+//
+// A project that is known by its name alone is never taken for the one that has this
+// name for its id, nor for one of another domain: who may choose a name could
+// otherwise flood another's share, and have that yield.
 func ShareOf(d *Disk) string {
 	if d.Deletion == nil {
 		return ""
 	}
-	if id := d.Deletion.Project.ID; id != "" {
-		return d.Deletion.Cloud + "/" + id
+	cloud, p := d.Deletion.Cloud+"/", d.Deletion.Project
+	switch {
+	case p.ID != "":
+		return cloud + url.QueryEscape(p.ID)
+	case p.Name == "":
+		return cloud
+	case p.Domain == "":
+		return cloud + "=" + url.QueryEscape(p.Name) // no escaped id begins so
 	}
-	return d.Deletion.Cloud + "/" + d.Deletion.Project.Name
+	return cloud + "=" + url.QueryEscape(p.Name) + "@" + url.QueryEscape(p.Domain)
 }
 
 // FirmUntil is the time up to which no shortage of room takes the disk, by the

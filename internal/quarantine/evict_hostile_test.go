@@ -1,0 +1,78 @@
+package quarantine_test
+
+import (
+	"testing"
+	"time"
+
+	"quarantine/internal/quarantine"
+)
+
+// of its kind, so it stays.
+func TestEvictedLastOfKindStaysWhenThereIsRoom(t *testing.T) {
+	w := newWorld(t)
+	w.policy.use(quarantine.Decision{Rule: "r", Retain: 2 * day, KeepLast: quarantine.KeepLast{N: 2, By: quarantine.KeepByProject}})
+	w.tight(1, 1)
+	keys := w.of("a", 2)
+	w.pass(2*day - time.Hour)
+	w.collect()
+	if got := w.states(keys); got != "eq" {
+		t.Fatalf("states %s", got)
+	}
+	w.tight(9, 9) // room, and the disk's time is over before the next pass
+	w.pass(grace)
+	for range 3 {
+		w.collect()
+		w.pass(grace)
+	}
+	w.nothingRemoved()
+	w.is(keys[0], quarantine.Quarantined)
+}
+
+// Whose data is in another pool frees nothing in this one.
+func TestDataElsewhereIsNotEvicted(t *testing.T) {
+	w := newWorld(t)
+	w.room(quarantine.Watermarks{High: 0.5, Low: 0.3})
+	w.ceph.SetCapacity(vms, 4*diskUsed)
+	keys := w.of("a", 3)
+	for _, k := range keys[:2] {
+		d := w.disk(k)
+		d.DataPool = "fast"
+		if _, err := w.store.PutDisk(w.ctx, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(quarantine.DefaultMinAge)
+	w.collect()
+	if got := w.states(keys); got != "qqe" {
+		t.Errorf("states %s", got)
+	}
+	// Where it is what the quarantine takes that is bounded, they count as others.
+	w.tight(1, 1)
+	w.collect()
+	if got := w.states(keys); got != "eqe" && got != "eeq" {
+		t.Errorf("states %s", got)
+	}
+}
+
+// name is no id, and a name of one domain is none of another.
+func TestSharesAreTold(t *testing.T) {
+	of := func(cloud string, p quarantine.Principal) string {
+		return quarantine.ShareOf(&quarantine.Disk{Deletion: &quarantine.Deletion{Cloud: cloud, Project: p}})
+	}
+	all := []string{
+		quarantine.ShareOf(&quarantine.Disk{}),
+		of("os", quarantine.Principal{}), of("os", quarantine.Principal{ID: "7f"}), of("os", quarantine.Principal{Name: "7f"}),
+		of("os", quarantine.Principal{Name: "7f", Domain: "d"}), of("os", quarantine.Principal{Name: "7f", Domain: "e"}),
+		of("one", quarantine.Principal{ID: "7f"}), of("os", quarantine.Principal{ID: "name 7f"}),
+	}
+	seen := map[string]bool{}
+	for _, s := range all {
+		if seen[s] {
+			t.Errorf("%q is two shares: %q", s, all)
+		}
+		seen[s] = true
+	}
+	if a, b := of("os", quarantine.Principal{ID: "7f", Name: "a"}), of("os", quarantine.Principal{ID: "7f", Name: "b"}); a != b {
+		t.Errorf("a new name makes a new share: %q, %q", a, b)
+	}
+}
