@@ -87,7 +87,7 @@ func joinWithCopies(disks []Disk, deletions []Deletion, cloudOf func(PoolRef) st
 func (j *identity) decide(d *Disk, now time.Time) {
 	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
 	switch until := promise(d, dec); {
-	case d.Shortened.covers(dec, until):
+	case d.Shortened.covers(dec, until, promise(d, Decision{Retain: dec.Min})):
 		dec.Reason += "; two people cut it short, by request " + d.Shortened.Request
 	case until.After(d.RetainUntil):
 		d.RetainUntil = until
@@ -95,7 +95,7 @@ func (j *identity) decide(d *Disk, now time.Time) {
 		dec.Reason += "; an earlier promise keeps it longer, until " + d.RetainUntil.UTC().Format(time.RFC3339)
 	}
 	d.Decision = dec.atLeast(d.Decision)
-	if dec.Hold != nil && !hasHold(d.Holds, dec.Hold.CaseID) {
+	if dec.Hold != nil && !d.hadHold(dec.Hold.CaseID) {
 		d.Holds = append(append([]Hold(nil), d.Holds...), Hold{
 			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: byPolicy + dec.Rule, PlacedAt: now,
 		})
@@ -127,15 +127,6 @@ func FactsOf(d Disk, pool Pool) Facts {
 		f.Cloud = d.Deletion.Cloud
 	}
 	return f
-}
-
-func hasHold(holds []Hold, caseID string) bool {
-	for _, h := range holds {
-		if h.CaseID == caseID {
-			return true
-		}
-	}
-	return false
 }
 
 // withDeletion sets the Deletion and the role that it gives the disk.

@@ -20,11 +20,12 @@ type Shortening struct {
 	Rule string `json:"rule"`
 }
 
-// covers reports whether a decision promises no more than what the two people cut
-// short. Another rule's promise, or a later one, they did not speak about, and
-// compliance nobody can.
-func (s *Shortening) covers(dec Decision, until time.Time) bool {
-	return s != nil && dec.Rule == s.Rule && dec.Mode != Compliance && !until.After(s.From)
+// covers reports whether a decision, which keeps the disk until then and until least
+// at least, promises no more than what the two people cut short. Another rule's
+// promise, or a later one, they did not speak about, and below compliance and the
+// least time nobody can go.
+func (s *Shortening) covers(dec Decision, until, least time.Time) bool {
+	return s != nil && dec.Rule == s.Rule && dec.Mode != Compliance && !until.After(s.From) && !least.After(s.To)
 }
 
 // shorten is the act of requests of the kind RequestShorten.

@@ -109,11 +109,15 @@ func plainAddress(s string) string {
 	return ""
 }
 
-// held reports whether the disk had this hold in its present stay: one that was
-// released is not placed again.
-func (s *StandingHold) held(d *Disk) bool {
+// held reports whether the disk had this hold in its present stay.
+func (s *StandingHold) held(d *Disk) bool { return d.hadHold(s.CaseID) }
+
+// hadHold reports whether a hold of the case is on the disk, or was in its present
+// stay: what places holds by itself does not place one again that was released. A
+// release in an earlier life was about what the disk held then.
+func (d *Disk) hadHold(caseID string) bool {
 	for _, h := range d.Holds {
-		if h.CaseID == s.CaseID && (h.Open() || !h.PlacedAt.Before(d.QuarantinedAt)) {
+		if h.CaseID == caseID && (h.Open() || !h.PlacedAt.Before(d.QuarantinedAt)) {
 			return true
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // StandingHolds places and releases standing holds, and looks after what slipped by
@@ -36,6 +38,9 @@ func (h *StandingHolds) Place(ctx context.Context, actor string, s StandingHold)
 	switch {
 	case err != nil:
 		return s, err
+	case s.Value != strings.TrimSpace(s.Value) || strings.ContainsFunc(s.Value, func(r rune) bool { return !unicode.IsPrint(r) }):
+		// It would match nothing, and nobody would see that it does not.
+		return s, invalidf("the value %q has spaces at its ends, or characters that cannot be seen; an id has none", s.Value)
 	case !slices.Contains(StandingKinds(), s.Kind):
 		return s, invalidf("%q is none of %v", s.Kind, StandingKinds())
 	case s.Kind == StandingAddress && plainAddress(s.Value) == "":
