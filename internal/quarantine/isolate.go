@@ -131,7 +131,7 @@ func (s *Isolator) Isolate(ctx context.Context, actor, id, reason string, progre
 	}
 	if c, there, err := standingCopy(ctx, s.ledger, &d); err != nil {
 		return Disk{}, err
-	} else if there {
+	} else if there && c.State.InQuarantine() {
 		return c, fmt.Errorf("disk %s has its copy %s: %w", id, c.ID, ErrExists)
 	}
 	if d, err = s.ask(ctx, id, actor, reason); err != nil {
@@ -158,7 +158,7 @@ func (s *Isolator) Preview(ctx context.Context, id string) (PoolRef, error) {
 	}
 	if c, there, err := standingCopy(ctx, s.ledger, &d); err != nil {
 		return PoolRef{}, err
-	} else if there {
+	} else if there && c.State.InQuarantine() {
 		return c.Key.PoolRef(), fmt.Errorf("disk %s has its copy %s: %w", id, c.ID, ErrExists)
 	}
 	pool, err := s.isolatable(ctx, &d)
@@ -214,7 +214,10 @@ func (s *Isolator) isolatable(ctx context.Context, d *Disk) (Pool, error) {
 	return pool, nil
 }
 
-// standingCopy returns the copy that the disk's row names, unless it is lost.
+// standingCopy returns the copy that the disk's row names, unless it is lost. One
+// that was purged, or given back, was made, and ended as any disk ends: no policy has
+// it made again, and its original does not wait for another. Who asks for a copy
+// gets a new one (ask).
 func standingCopy(ctx context.Context, l *Ledger, d *Disk) (Disk, bool, error) {
 	for _, ref := range d.Copies {
 		c, err := l.disks.Disk(ctx, ref.Disk)
@@ -245,7 +248,8 @@ func mayGoWithoutCopy(ctx context.Context, l *Ledger, c Clusters, d *Disk) error
 	return refusedf("disk %s is to be copied to the evidence pool first", d.ID)
 }
 
-// ask writes that a copy is wanted.
+// ask writes that a copy is wanted, and forgets the earlier ones that have left
+// quarantine: from here on the disk waits for another.
 func (s *Isolator) ask(ctx context.Context, id, actor, reason string) (Disk, error) {
 	l := s.ledger
 	unlock, err := l.lock(ctx, id)
@@ -254,16 +258,36 @@ func (s *Isolator) ask(ctx context.Context, id, actor, reason string) (Disk, err
 	}
 	defer unlock()
 	d, err := l.disks.Disk(ctx, id)
-	if err != nil || d.WantsCopy() {
+	if err != nil {
 		return d, err
 	}
-	d.IsolateBy, d.RecordStale = actor, true
+	copies, err := s.presentCopies(ctx, &d)
+	if err != nil || d.WantsCopy() && len(copies) == len(d.Copies) {
+		return d, err
+	}
+	d.IsolateBy, d.Copies, d.RecordStale = actor, copies, true
 	saved, err := l.disks.PutDisk(ctx, d)
 	if err != nil {
 		return d, fmt.Errorf("disk %s: write that a copy is wanted: %w", id, err)
 	}
 	l.note(ctx, saved, Entry{Act: actIsolateAsked, Actor: actor, Reason: reason})
 	return l.softSync(ctx, saved), nil
+}
+
+// presentCopies are the disk's copies without those that have left quarantine. What
+// is lost may be found, and what the catalog does not know may come to be known.
+func (s *Isolator) presentCopies(ctx context.Context, d *Disk) ([]CopyRef, error) {
+	var present []CopyRef
+	for _, ref := range d.Copies {
+		c, err := s.ledger.disks.Disk(ctx, ref.Disk)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("look for the copy of disk %s: %w", d.ID, err)
+		}
+		if err != nil || c.State == Lost || c.State.InQuarantine() {
+			present = append(present, ref)
+		}
+	}
+	return present, nil
 }
 
 // actIsolateAsked is the act of the custody entry that says who wants a copy.
