@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -213,6 +214,11 @@ func loadConfig(path string) (*config, error) {
 	if err := dec.Decode(&c); err != nil {
 		return nil, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
 	}
+	var second any
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		// It would be left out, unseen.
+		return nil, fmt.Errorf("configuration %s: it has more than one YAML document (---)", path)
+	}
 	c.defaults()
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
@@ -370,7 +376,7 @@ func (c *config) validate() error {
 	if err := errors.Join(c.checkCapacity(), c.Flatten.check(), c.Isolate.check()); err != nil {
 		errs = append(errs, err)
 	}
-	if err := c.Approvals.check(); err != nil {
+	if err := errors.Join(c.Approvals.check(), c.checkNames()); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Inquire.check(); err != nil {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"quarantine/internal/quarantine"
 )
@@ -37,4 +40,25 @@ func (c *approvalsConfig) check() error {
 
 func (c *approvalsConfig) domain() quarantine.ApprovalsConfig {
 	return quarantine.ApprovalsConfig{Expire: c.Expire.Duration, Alone: !*c.Required, Every: sweepRequests}
+}
+
+// checkNames refuses names of tokens that look alike and are not the same. Two people
+// are told apart by the names of their tokens, which are all that the custody log has
+// of them: one person who is "ann" and "Ann" could approve her own requests, and who
+// reads the log would see one name. Several tokens may bear the same name: they are
+// one person's.
+func (c *config) checkNames() error {
+	var errs []error
+	names := map[string]string{}
+	for _, t := range c.Tokens {
+		if t.Name != strings.TrimSpace(t.Name) || strings.ContainsFunc(t.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			errs = append(errs, fmt.Errorf("token %q: its name has spaces at its ends, or characters that cannot be seen", t.Name))
+		}
+		plain := strings.ToLower(t.Name)
+		if other, ok := names[plain]; ok && other != t.Name {
+			errs = append(errs, fmt.Errorf("token %q: there is one named %q, too: write one person's name always the same", t.Name, other))
+		}
+		names[plain] = t.Name
+	}
+	return errors.Join(errs...)
 }

@@ -47,6 +47,10 @@ func TestConfigMistakes(t *testing.T) {
 		"half of TLS":          {"policies:", "tls: {cert: x}\npolicies:", "go together"},
 		"token without secret": {", sha256: 0000000000000000000000000000000000000000000000000000000000000000", "", "sha256 or file"},
 		"hook without cloud":   {"role: admin", "role: hook", "cloud"},
+		"two documents":        {"clouds:", "---\nclouds:", "more than one YAML document"},
+		"two like names":       {"tokens: [", "tokens: [{name: Alice, role: admin, sha256: 1100000000000000000000000000000000000000000000000000000000000000}, ", "always the same"},
+		"name with a space":    {"name: alice", "name: 'alice '", "spaces at its ends"},
+		"unseen in a name":     {"name: alice", "name: \"ali\\u200bce\"", "cannot be seen"},
 		"no YAML":              {"policies:", "}{", "quarantined.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -135,8 +136,16 @@ func policyFiles(path string) ([]string, error) {
 func (s *Set) add(env *cel.Env, base string, b []byte, names map[string]string) error {
 	var f file
 	dec := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := dec.Decode(&f); err != nil {
+	switch err := dec.Decode(&f); {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: there is nothing in it; take it away, or give it rules", base)
+	case err != nil:
 		return fmt.Errorf("%s: %s", base, yaml.FormatError(err, false, true))
+	}
+	var second any
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		// It would be left out, and its rules with it.
+		return fmt.Errorf("%s: it has more than one YAML document: what comes after --- or ... belongs in a file of its own", base)
 	}
 	sum := sha256.Sum256(b)
 	hash := hex.EncodeToString(sum[:])

@@ -41,6 +41,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"bad-lock":            "is not between 7d and 30d",
 		"bad-keep-last":       "keep_last",
 		"not-yaml":            "conf.not-yaml.yaml",
+		"nothing":             "nothing in it",
+		"two-documents":       "more than one YAML document",
 	}
 	files, err := filepath.Glob("testdata/conf.*.yaml")
 	if err != nil || len(files) != len(want) {
