@@ -256,11 +256,11 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	}
 }
 
-// restoreHolds gives the catalog the cases and standing holds that only the custody
-// log has.
+// restoreHolds gives the catalog the cases, the standing holds and the pause of
+// removals that only the custody log has.
 func (d *daemon) restoreHolds(ctx context.Context) error {
-	if err := errors.Join(d.services.standing.Restore(ctx), d.services.cases.Restore(ctx)); err != nil {
-		return fmt.Errorf("take the standing holds over from the custody log: %w", err)
+	if err := errors.Join(d.services.standing.Restore(ctx), d.services.cases.Restore(ctx), d.services.collector.RestorePause(ctx)); err != nil {
+		return fmt.Errorf("take what was held and paused over from the custody log: %w", err)
 	}
 	return nil
 }

@@ -66,6 +66,45 @@ func (c *Collector) keepPause(ctx context.Context, p *Pause) error {
 	return nil
 }
 
+// RestorePause gives the catalog the last word of the custody log about a pause, as
+// when the catalog was lost or is older: a restart must not go on with removals that
+// a person has stopped. It is called before the first pass. A pause whose row may
+// never have been written counts, and a lifting only where it was done. A log that
+// knows of neither, because it is new, changes nothing; of one that is damaged what
+// can be read is taken only where it stops.
+func (c *Collector) RestorePause(ctx context.Context) error {
+	entries, logErr := c.ledger.past.Entries(ctx, "")
+	var last *Pause
+	said := false
+	for _, e := range entries {
+		switch {
+		case e.Act == "pause" && (e.Outcome == OutcomeDone || e.Outcome == OutcomeIntent):
+			p := Pause{By: e.Actor, Reason: e.Reason, Since: e.At.UTC()}
+			if until, err := time.Parse(time.RFC3339, e.Detail["until"]); err == nil {
+				p.Until = until.UTC()
+			}
+			last, said = &p, true
+		case e.Act == "resume" && e.Outcome == OutcomeDone:
+			last, said = nil, true
+		}
+	}
+	if !said || logErr != nil && last == nil {
+		return nil
+	}
+	if last != nil && last.over(c.ledger.clock()) {
+		last = nil
+	}
+	now, err := c.Paused(ctx)
+	if err == nil && (now == nil) == (last == nil) && (now == nil || now.Until.Truncate(time.Second).Equal(last.Until)) {
+		return nil // they agree
+	}
+	c.ledger.log.Warn("whether removals are paused is taken over from the custody log", "paused", last != nil)
+	return c.keepPause(ctx, last)
+}
+
+// over reports whether the pause has ended by itself.
+func (p *Pause) over(now time.Time) bool { return !p.Until.IsZero() && !now.Before(p.Until) }
+
 // Paused returns the pause, or nil where there is none. One that cannot be read is
 // an error, and stops removals too.
 func (c *Collector) Paused(ctx context.Context) (*Pause, error) {
@@ -80,7 +119,7 @@ func (c *Collector) Paused(ctx context.Context) (*Pause, error) {
 	if err := json.Unmarshal(b, &p); err != nil {
 		return nil, fmt.Errorf("read whether removals are paused: %w: %w", ErrInvalid, err)
 	}
-	if p != nil && !p.Until.IsZero() && !c.ledger.clock().Before(p.Until) {
+	if p != nil && p.over(c.ledger.clock()) {
 		return nil, nil
 	}
 	return p, nil

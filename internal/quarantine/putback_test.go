@@ -3,6 +3,7 @@ package quarantine_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"quarantine/internal/quarantine"
 )
@@ -235,4 +236,74 @@ func TestOldRequestsAreNotApproved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A pause outlives the catalog, whether it was lost or put back from a backup: the
+// custody log has the last word. So has a lifting that was done.
+func TestPauseOutlivesTheCatalog(t *testing.T) {
+	started := func(w *world) {
+		w.t.Helper()
+		w.restart()
+		if err := w.collector.RestorePause(w.ctx); err != nil {
+			w.t.Fatalf("%v", err)
+		}
+	}
+	const mark = "collect/pause"
+	t.Run("lost", func(t *testing.T) {
+		w := newWorld(t)
+		w.quarantined()
+		w.paused(w.now().Add(30 * day))
+		w.paused(time.Time{}) // without an end
+		w.store.lose()
+		started(w)
+		w.stops("paused by carol", "an incident")
+		w.pass(31 * day)
+		started(w)
+		w.stops("paused by carol")
+		if err := w.collector.Resume(w.ctx, "dora", "it is over"); err != nil {
+			t.Fatal(err)
+		}
+		started(w)
+		w.reconcile()
+		w.collect()
+	})
+	t.Run("put back", func(t *testing.T) {
+		w := newWorld(t)
+		w.due(1)
+		w.paused(w.now().Add(day))
+		backup, err := w.store.Mark(w.ctx, mark)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.paused(time.Time{})
+		if err := w.store.SetMark(w.ctx, mark, backup); err != nil {
+			t.Fatal(err)
+		}
+		started(w)
+		w.pass(2 * day)
+		w.stops("paused by carol")
+		if err := w.collector.Resume(w.ctx, "dora", "it is over"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.SetMark(w.ctx, mark, backup); err != nil {
+			t.Fatal(err)
+		}
+		started(w)
+		w.collect()
+	})
+	t.Run("a damaged log", func(t *testing.T) {
+		w := newWorld(t)
+		w.due(1)
+		w.paused(time.Time{})
+		w.custody.unreadable = fmt.Errorf("damaged: %w", quarantine.ErrInvalid)
+		started(w)
+		w.stops("paused by carol")
+	})
+	t.Run("over", func(t *testing.T) {
+		w := newWorld(t)
+		w.paused(w.now().Add(time.Hour))
+		w.pass(2 * time.Hour)
+		started(w)
+		w.collect()
+	})
 }
