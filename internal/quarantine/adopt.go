@@ -246,6 +246,10 @@ func (a *Adopter) finish(ctx context.Context, d Disk, e TrashEntry, img Image) (
 		// is what secondLife compares with.
 		d.DeletedAt = e.DeletedAt.UTC().Truncate(time.Second)
 	}
+	if d.SizeBytes < 0 {
+		// A seizure that was cut short had not opened the image yet.
+		d.SizeBytes = img.Info().SizeBytes
+	}
 	d.Parent = inherit(d.Key, d.Parent, img.Info().Parent)
 	onImage := d
 	onImage.State = Quarantined
