@@ -64,6 +64,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("POST /v1/jobs/{job}", runJob)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w)(status(), nil) })
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, _ *http.Request) { reply(w)(doctorFindings(), nil) })
+	mux.HandleFunc("GET /v1/doctor/deep", check)
 	mux.HandleFunc("GET /v1/parents", func(w http.ResponseWriter, _ *http.Request) { reply(w)(parentImages(), nil) })
 	mux.HandleFunc("GET /v1/capacity", func(w http.ResponseWriter, _ *http.Request) { reply(w)(poolStates(), nil) })
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })

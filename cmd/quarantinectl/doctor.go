@@ -12,6 +12,7 @@ import (
 
 func doctorCommand(a *app) *cobra.Command {
 	var authList string
+	var deep bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what should be mended",
@@ -21,12 +22,21 @@ is not.
 With --ceph-auth the output of "ceph auth ls -f json" is judged here: every
 client's key is named whose caps could switch the guard of a pool off. The
 secrets in it are dropped while it is read, and nothing of it is sent anywhere.
+
+With --deep every row of the catalog is compared with its image, trash entry,
+snapshots, record and custody log instead, and every trash entry and image under
+a name of the service's own with the rows. Nothing is changed. It reads each
+image once, and can take an hour for a million disks.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitUnreachable),
 		Example: `  quarantinectl doctor
-  ceph auth ls -f json | quarantinectl doctor --ceph-auth -`,
+  ceph auth ls -f json | quarantinectl doctor --ceph-auth -
+  quarantinectl doctor --deep -o json`,
 		Args: cobra.NoArgs,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
+		if deep {
+			return a.check(ctx, c)
+		}
 		found, err := a.diagnose(ctx, c, authList)
 		if err != nil {
 			return err
@@ -46,6 +56,8 @@ secrets in it are dropped while it is read, and nothing of it is sent anywhere.
 		return nil
 	})
 	cmd.Flags().StringVar(&authList, "ceph-auth", "", "`file` with the output of ceph auth ls -f json, or - for standard input")
+	cmd.Flags().BoolVar(&deep, "deep", false, "compare everything in the books with Ceph")
+	cmd.MarkFlagsMutuallyExclusive("deep", "ceph-auth")
 	return cmd
 }
 

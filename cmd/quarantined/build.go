@@ -62,11 +62,19 @@ type services struct {
 	standing   *quarantine.StandingHolds
 	capacity   *quarantine.Capacity
 	doctor     *doctor
+	checker    *quarantine.Checker
 }
 
 // sealsAtOnce is how many seals a run of reconcile looks at, by opening their
 // images: with the default schedule, four runs an hour, 190,000 a day.
 const sealsAtOnce = 2000
+
+// A check reads only, and few images at once, to be no burden. What no run of
+// reconcile has adopted after an hour, by default the fourth, none will.
+const (
+	checkWorkers = 8
+	checkSettle  = time.Hour
+)
 
 // build connects to everything and wires it. On error nothing stays open.
 func build(ctx context.Context, cfg *config, log *slog.Logger, s seams) (_ *daemon, err error) {
@@ -248,6 +256,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 			return d.jobs.schedule(ctx, schedules, d.cfg.Jitter.Duration)
 		}},
 	)
+	s.checker = quarantine.NewChecker(ledger, d.catalog, d.registry, d.registry, d.registry, d.registry, quarantine.CheckConfig{
+		Workers: checkWorkers, Settle: checkSettle,
+	})
 	s.doctor = &doctor{
 		clusters: d.registry, guard: s.guard, policy: d.policies, custody: d.custody, disks: d.catalog, jobs: d.jobs, paused: s.collector.Paused, clock: d.clock, capacity: s.capacity,
 		requests: d.catalog, cases: d.catalog, standing: d.catalog, approvals: d.cfg.Approvals,

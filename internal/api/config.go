@@ -48,6 +48,7 @@ type Config struct {
 	Guards    Guards
 	Jobs      Jobs
 	Doctor    Doctor
+	Checker   Checker
 	Policy    Explainer
 	Locks     PolicyLocks
 	Sightings Sightings

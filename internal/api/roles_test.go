@@ -64,6 +64,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"GET", "/v1/parents", "", api.RoleViewer},
 		{"GET", "/v1/capacity", "", api.RoleViewer},
 		{"GET", "/v1/doctor", "", api.RoleViewer},
+		{"GET", "/v1/doctor/deep", "", api.RoleViewer},
 		{"POST", "/v1/catalog/rebuild", "", api.RoleAdmin},
 		{"POST", "/v1/custody/verify", "", api.RoleViewer},
 		{"POST", "/v1/hooks/generic", genericBody("vm-9"), api.RoleHook},

@@ -67,6 +67,9 @@ func (s *Server) routes() {
 	register(s, post("/v1/jobs/{job}", "run-job", "Run a job now"), RoleOperator, s.runJob)
 	register(s, get("/v1/status", "status", "Show how the service is"), RoleViewer, s.status)
 	register(s, get("/v1/doctor", "doctor", "Look for what should be mended"), RoleViewer, s.doctor)
+	deep := get("/v1/doctor/deep", "doctor-deep", "Compare every disk with its image, trash entry, snapshots and custody log, and change nothing")
+	deep.Description = "A line for each finding, lines that tell how far it is, and a last one with what was looked at, or why it ended before. One check runs at a time."
+	register(s, s.answers(deep, stepsType, schemaOf[wire.CheckLine](s)), RoleViewer, s.check)
 	register(s, post("/v1/catalog/rebuild", "rebuild-catalog", "Recreate the catalog from the records on the images"), RoleAdmin, s.rebuildCatalog)
 	register(s, post("/v1/custody/verify", "verify-custody", "Check the custody log's chain"), RoleViewer, s.verifyCustody)
 	register(s, post("/v1/hooks/{source}", "hook", "Take a cloud's report of a deletion"), RoleHook, s.hook)

@@ -134,6 +134,7 @@ func (c *Config) validate() error {
 	need(c.Guards != nil, "Guards")
 	need(c.Jobs != nil, "Jobs")
 	need(c.Doctor != nil, "Doctor")
+	need(c.Checker != nil, "Checker")
 	need(c.Policy != nil, "Policy")
 	need(c.Parents != nil, "Parents")
 	need(c.Capacity != nil, "Capacity")

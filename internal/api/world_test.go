@@ -177,7 +177,8 @@ func (w *world) wire() {
 		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
 		Cases:    cases, CaseViews: cases, Standing: standing, Approvals: approvals, Requests: cat, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
-		Policy: explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
+		Checker: quarantine.NewChecker(ledger, cat, w.ceph, w.ceph, w.ceph, w.ceph, quarantine.CheckConfig{Workers: 2}),
+		Policy:  explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
 		Capacity: quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{}),
 		Parents:  quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {

@@ -18,6 +18,11 @@ func (c *Catalog) FindDisks(ctx context.Context, f quarantine.DiskFilter) ([]qua
 	if err != nil {
 		return nil, err
 	}
+	return c.readDisks(ctx, query, args...)
+}
+
+// readDisks reads the disks that a query selects.
+func (c *Catalog) readDisks(ctx context.Context, query string, args ...any) ([]quarantine.Disk, error) {
 	rows, err := c.readDB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, unavailable(err, "find disks")

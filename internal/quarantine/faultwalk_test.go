@@ -224,6 +224,7 @@ func (w *world) recoverFrom(k walk, key quarantine.Key, lost bool) {
 	if state := w.settled(key, k.states, lost); state == "" && w.t != nil {
 		w.t.Logf("after %q the act has not begun", points)
 	}
+	w.sound(fmt.Sprintf("after %q", points))
 }
 
 // repeatOrFind repeats the act from outside. Where the catalog is lost the disk

@@ -47,6 +47,8 @@ type ImageInfo struct {
 	// SealIDs are Ceph's ids of the snapshots that are seals, the one that counts
 	// first. After Image.Seal it has the new one.
 	SealIDs []uint64
+	// Snapshots are those that LookAt saw, seals too.
+	Snapshots []SnapshotInfo
 	// DataPool is the name of the pool where the data is, if it is another.
 	DataPool string
 	// Record is the content of the metadata key of the disk's record; nil if
@@ -56,6 +58,13 @@ type ImageInfo struct {
 	// (RestoreMark); nil if there is none. It is looked for only where there is
 	// a record, which every clone of a disk has, being a copy.
 	Mark []byte
+}
+
+// SnapshotInfo is a snapshot of an image. Ceph's ids grow: the later one has the
+// greater.
+type SnapshotInfo struct {
+	ID   uint64
+	Name string
 }
 
 // Images opens images by id, in the trash or not.

@@ -27,6 +27,7 @@ type Store interface {
 	quarantine.StandingStore
 	quarantine.Shares
 	quarantine.Promises
+	quarantine.Rows
 	// CountDisks counts the disks that the filter selects; its order and page
 	// do not matter.
 	CountDisks(ctx context.Context, f quarantine.DiskFilter, atMost int) (int64, error)
@@ -61,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OldestPending":                    oldestPending,
 		"Shares/any disks":                 sharesModel,
 		"DiskStubs":                        stubs,
+		"DisksAfter":                       disksAfter,
 		"MergeDeletion/is Merge":           mergeIsMerge,
 		"MergeDeletion/repeated":           mergeRepeated,
 		"MergeDeletion/ErrInvalid":         mergeInvalid,

@@ -21,6 +21,7 @@ type Ceph interface {
 	quarantine.Lineages
 	quarantine.Gauge
 	quarantine.Snapshots
+	quarantine.Looker
 }
 
 // Cloud is what a cloud, or anybody with its key, does to its images. The
@@ -74,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"TrashRestores":               trashRestores,
 		"ImagesOpenByID":              imagesOpenByID,
 		"ImagesKeepRecords":           imagesKeepRecords,
+		"LookLeavesNoTrace":           lookLeavesNoTrace,
 		"ImagesAreSealedOnce":         imagesAreSealedOnce,
 		"SealsHaveIDs":                sealsHaveIDs,
 		"RemovedSnapshotsAreTold":     removedSnapshotsAreTold,

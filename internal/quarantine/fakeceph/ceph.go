@@ -48,6 +48,7 @@ var (
 	_ quarantine.Clusters = (*Ceph)(nil)
 
 	_ quarantine.Snapshotter = (*Ceph)(nil)
+	_ quarantine.Looker      = (*Ceph)(nil)
 )
 
 // New makes a fake with these pools. The guard of those that are Guarded is

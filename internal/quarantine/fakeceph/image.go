@@ -163,17 +163,39 @@ func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Im
 		if img == nil {
 			return nil, fmt.Errorf("open image %s: %w", key, quarantine.ErrNotFound)
 		}
-		info := quarantine.ImageInfo{SizeBytes: img.content.size, Parent: img.content.ref(), DataPool: img.dataPool}
-		if s := img.sealed(); s != nil {
-			info.Sealed, info.SealedAt, info.SealIDs = true, s.taken, img.sealIDs()
+		return &open{c: c, image: img, info: img.info()}, nil
+	})
+}
+
+// info is what opening the image shows.
+func (i *image) info() quarantine.ImageInfo {
+	info := quarantine.ImageInfo{SizeBytes: i.content.size, Parent: i.content.ref(), DataPool: i.dataPool}
+	if s := i.sealed(); s != nil {
+		info.Sealed, info.SealedAt, info.SealIDs = true, s.taken, i.sealIDs()
+	}
+	if r, ok := i.meta[quarantine.RecordKey]; ok {
+		info.Record = []byte(r)
+		if m, ok := i.meta[quarantine.RestoreMarkKey]; ok {
+			info.Mark = []byte(m)
 		}
-		if r, ok := img.meta[quarantine.RecordKey]; ok {
-			info.Record = []byte(r)
-			if m, ok := img.meta[quarantine.RestoreMarkKey]; ok {
-				info.Mark = []byte(m)
+	}
+	return info
+}
+
+// LookAt is OpenImage, without opening it.
+func (c *Ceph) LookAt(ctx context.Context, key quarantine.Key) (quarantine.ImageInfo, error) {
+	return call(ctx, c, Call{Verb: "LookAt", Key: key}, func() (quarantine.ImageInfo, error) {
+		img := c.images[key]
+		if img == nil {
+			return quarantine.ImageInfo{}, fmt.Errorf("look at image %s: %w", key, quarantine.ErrNotFound)
+		}
+		info := img.info()
+		for _, s := range img.snaps {
+			if !s.removed {
+				info.Snapshots = append(info.Snapshots, quarantine.SnapshotInfo{ID: s.id, Name: s.name})
 			}
 		}
-		return &open{c: c, image: img, info: info}, nil
+		return info, nil
 	})
 }
 
