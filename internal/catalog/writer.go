@@ -60,7 +60,8 @@ func (w *writer) gather(first *change, limit int) []*change {
 // do applies the change and returns when it is committed, or was not. A
 // context that ends before the change's turn stops it; later the answer, which
 // is certain, is waited for. apply runs in the writer's goroutine and must use
-// its txn alone; when it returns an error nothing of what it did remains.
+// its txn alone; when it returns an error nothing of what it did remains. It may
+// be called again after its work was rolled back, and must then do the same anew.
 func (w *writer) do(ctx context.Context, apply func(*txn) error) error {
 	c := &change{ctx: ctx, apply: apply, err: make(chan error, 1)}
 	if err := w.hand(c); err != nil {
@@ -101,6 +102,9 @@ func (w *writer) close() error {
 type txn struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	// touched says that a statement has changed rows, or failed, since it was
+	// last cleared.
+	touched bool
 }
 
 // background is for the statements of the writer: once begun, a batch serves
@@ -128,9 +132,12 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 	}
 	res, err := s.ExecContext(background(), args...)
 	if err != nil {
+		t.touched = true
 		return 0, err
 	}
-	return res.RowsAffected()
+	n, err := res.RowsAffected()
+	t.touched = t.touched || n > 0 || err != nil
+	return n, err
 }
 
 // row scans the single row of the query; sql.ErrNoRows if there is none.
@@ -139,38 +146,71 @@ func (t *txn) row(query string, args, dest []any) error {
 	if err != nil {
 		return err
 	}
-	return s.QueryRowContext(background(), args...).Scan(dest...)
+	err = s.QueryRowContext(background(), args...).Scan(dest...)
+	t.touched = t.touched || err != nil && !errors.Is(err, sql.ErrNoRows)
+	return err
 }
 
 // commit applies a batch in one transaction and answers each of its callers.
+//
+// Nearly always no change fails, and so there is at first nothing to go back to
+// for each: SQLite copies every page to a file before it changes it, once for each
+// savepoint, which costs as much as the changes. If one has left something and
+// failed, all are applied again, each behind a savepoint.
 func (t *txn) commit(batch []*change) {
-	errs := make([]error, len(batch))
-	failAll := func(err error) {
-		for i := range errs {
-			if errs[i] == nil {
-				errs[i] = err
-			}
-		}
-	}
-	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		failAll(unavailable(err, "begin to write"))
-	} else if err := t.applyAll(batch, errs); err != nil {
-		// SQLite may have rolled back already, as it does when the disk is
-		// full; then this says so and changes nothing.
-		_, _ = t.exec("ROLLBACK")
-		failAll(err)
-	} else if _, err := t.exec("COMMIT"); err != nil {
-		_, _ = t.exec("ROLLBACK")
-		failAll(unavailable(err, "commit"))
+	errs, err := t.transact(batch, t.applyAll)
+	if errors.Is(err, errAgain) {
+		errs, err = t.transact(batch, t.applyEach)
 	}
 	for i, c := range batch {
+		if err != nil && errs[i] == nil {
+			errs[i] = err
+		}
 		c.err <- errs[i]
 	}
 }
 
-// applyAll sets each change's own error. The error that it returns is of the
-// transaction as a whole, which then is lost.
+// transact applies a batch by apply, which sets each change's own error. The error
+// that it returns is of the transaction as a whole, of which then nothing remains.
+func (t *txn) transact(batch []*change, apply func([]*change, []error) error) ([]error, error) {
+	errs := make([]error, len(batch))
+	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return errs, unavailable(err, "begin to write")
+	}
+	if err := apply(batch, errs); err != nil {
+		// SQLite may have rolled back already, as it does when the disk is
+		// full; then this says so and changes nothing.
+		_, _ = t.exec("ROLLBACK")
+		return errs, err
+	}
+	if _, err := t.exec("COMMIT"); err != nil {
+		_, _ = t.exec("ROLLBACK")
+		return errs, unavailable(err, "commit")
+	}
+	return errs, nil
+}
+
+// errAgain says that a change has failed and left something.
+var errAgain = errors.New("a change of the batch has to be taken back")
+
+// applyAll applies the changes with nothing between them; errAgain if that will
+// not do. A change that failed before it wrote (a conflict) is no reason.
 func (t *txn) applyAll(batch []*change, errs []error) error {
+	for i, c := range batch {
+		if err := c.ctx.Err(); err != nil {
+			errs[i] = unavailable(err, "wait to write")
+			continue
+		}
+		t.touched = false
+		if errs[i] = c.apply(t); errs[i] != nil && t.touched {
+			return errAgain
+		}
+	}
+	return nil
+}
+
+// applyEach applies the changes each behind a savepoint.
+func (t *txn) applyEach(batch []*change, errs []error) error {
 	for i, c := range batch {
 		if err := c.ctx.Err(); err != nil {
 			errs[i] = unavailable(err, "wait to write")

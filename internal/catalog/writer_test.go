@@ -308,3 +308,53 @@ func TestCloseUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+// A change that failed and had written nothing costs the others of its batch
+// nothing: they are applied once. One that had written is taken back alone.
+func TestBatchIsAppliedOnce(t *testing.T) {
+	t.Parallel()
+	c := openInternal(t, Options{})
+	mine := errors.New("mine")
+	for name, x := range map[string]struct {
+		fails func(*txn) error
+		times int
+	}{
+		"nothing written": {func(x *txn) error {
+			if n, err := x.exec(`UPDATE marks SET value = 'x' WHERE name = 'none'`); n > 0 || err != nil {
+				return errors.Join(err, errors.New("a row was changed"))
+			}
+			return mine
+		}, 1},
+		"something written": {func(x *txn) error {
+			_, err := x.exec(`INSERT INTO marks (name, value) VALUES ('left', 'x')`)
+			return errors.Join(err, mine)
+		}, 2},
+	} {
+		times := 0
+		batch := []*change{
+			{ctx: t.Context(), err: make(chan error, 1), apply: func(*txn) error { times++; return nil }},
+			{ctx: t.Context(), err: make(chan error, 1), apply: x.fails},
+		}
+		// In the writer's own goroutine, between its batches.
+		c.writer.queue <- &change{ctx: t.Context(), err: make(chan error, 1), apply: func(x *txn) error {
+			if _, err := x.exec("COMMIT"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			x.commit(batch)
+			_, err := x.exec("BEGIN")
+			return err
+		}}
+		if err := <-batch[0].err; err != nil {
+			t.Errorf("%s: the other change: %v", name, err)
+		}
+		if err := <-batch[1].err; !errors.Is(err, mine) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if times != x.times {
+			t.Errorf("%s: the other change was applied %d times, want %d", name, times, x.times)
+		}
+	}
+	if v, err := c.Mark(context.Background(), "left"); !errors.Is(err, quarantine.ErrNotFound) {
+		t.Errorf("the failed change left %q, %v", v, err)
+	}
+}
