@@ -35,25 +35,31 @@ type RuleTrace struct {
 
 // Decide returns the decision about a disk with these facts. It is pure.
 func (s *Set) Decide(f quarantine.Facts) quarantine.Decision {
-	d, _ := s.explain(f)
+	d, _ := s.explain(f, false)
 	return d
 }
 
 // Explain returns the decision, and what each rule said, in order.
-func (s *Set) Explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) { return s.explain(f) }
+func (s *Set) Explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
+	return s.explain(f, true)
+}
 
 // explain decides twice where a tenant has a say: with the tenant's own words,
 // and without them. The longer retention wins, so that a word (a metadata key, a
 // tag, a name) can lengthen and never shorten: who breaks in gets to write them.
-// Nor does a word take away what else protects the disk without it.
-func (s *Set) explain(f quarantine.Facts) (quarantine.Decision, []RuleTrace) {
-	given := s.evaluate(f, nil)
+// Nor does a word take away what else protects the disk without it. Where no rule
+// has looked at a word, the second decision is the first.
+func (s *Set) explain(f quarantine.Facts, traced bool) (quarantine.Decision, []RuleTrace) {
+	given := s.evaluate(f, nil, traced)
 	d := s.decision(f, &given)
+	if !given.words {
+		return d, given.trace
+	}
 	bareFacts, any := withoutTenantsWords(f)
 	if !any {
 		return d, given.trace
 	}
-	bare := s.evaluate(bareFacts, append([]*rule{}, given.failed...))
+	bare := s.evaluate(bareFacts, append([]*rule{}, given.failed...), traced)
 	b := s.decision(f, &bare)
 	protect := func(d *quarantine.Decision, other quarantine.Decision) {
 		d.Isolate = d.Isolate || other.Isolate
@@ -104,47 +110,59 @@ func withoutTenantsWords(f quarantine.Facts) (quarantine.Facts, bool) {
 type evaluation struct {
 	decider *rule
 	failed  []*rule
+	words   bool // a rule has looked at a tenant's word
 	trace   []RuleTrace
 }
 
-// evaluate asks the rules in order. A rule that fails may have matched; where
-// mayFail is given, one that is not in it has failed for want of a tenant's
-// word, and does not match.
-func (s *Set) evaluate(f quarantine.Facts, mayFail []*rule) evaluation {
+// evaluate asks the rules in order, up to the one that decides. A rule that fails
+// may have matched; where mayFail is given, one that is not in it has failed for
+// want of a tenant's word, and does not match.
+func (s *Set) evaluate(f quarantine.Facts, mayFail []*rule, traced bool) evaluation {
 	e := evaluation{decider: &s.def}
-	input := vars(f)
+	in := newInput(f)
 	bare := mayFail != nil
-	for i := range s.rules {
-		r := &s.rules[i]
-		t := RuleTrace{Rule: r.name, File: r.file, Match: r.match, Retain: quarantine.FormatDuration(r.retain), Outcome: NotTried}
-		if e.decider == &s.def {
-			matched, err := r.matches(f, input)
-			switch {
-			case err != nil && bare && !slices.Contains(mayFail, r):
-				t.Outcome = NoMatch
-			case err != nil:
-				t.Outcome, t.Error = Failed, err.Error()
-				e.failed = append(e.failed, r)
-			case matched:
-				t.Outcome = Matched
-				e.decider = r
-			default:
-				t.Outcome = NoMatch
-			}
+	note := func(r *rule, name, outcome string, err error) {
+		if !traced {
+			return
+		}
+		t := RuleTrace{Rule: name, File: r.file, Match: r.match, Retain: quarantine.FormatDuration(r.retain), Outcome: outcome}
+		if err != nil {
+			t.Error = err.Error()
 		}
 		e.trace = append(e.trace, t)
 	}
-	def := RuleTrace{Rule: DefaultRule, File: s.def.file, Retain: quarantine.FormatDuration(s.def.retain), Outcome: NotTried}
-	if e.decider == &s.def {
-		def.Outcome = Matched
+	for i := range s.rules {
+		r := &s.rules[i]
+		if e.decider != &s.def {
+			note(r, r.name, NotTried, nil)
+			continue
+		}
+		matched, err := r.matches(f, in)
+		switch {
+		case err != nil && bare && !slices.Contains(mayFail, r):
+			note(r, r.name, NoMatch, nil)
+		case err != nil:
+			note(r, r.name, Failed, err)
+			e.failed = append(e.failed, r)
+		case matched:
+			note(r, r.name, Matched, nil)
+			e.decider = r
+		default:
+			note(r, r.name, NoMatch, nil)
+		}
 	}
-	e.trace = append(e.trace, def)
+	outcome := NotTried
+	if e.decider == &s.def {
+		outcome = Matched
+	}
+	note(&s.def, DefaultRule, outcome, nil)
+	e.words = in.words
 	return e
 }
 
 // matches asks one rule.
-func (r *rule) matches(f quarantine.Facts, input map[string]any) (bool, error) {
-	out, _, err := r.program.Eval(input)
+func (r *rule) matches(f quarantine.Facts, in *input) (bool, error) {
+	out, _, err := r.program.Eval(in)
 	matched := err == nil && out.Value() == true
 	if r.window == nil || err == nil && !matched {
 		return matched, err

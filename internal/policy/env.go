@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -73,49 +75,138 @@ func inCIDR(addr, prefix ref.Val) ref.Val {
 	return types.Bool(p.Contains(a.Unmap()))
 }
 
-// vars is what the expressions see of the facts.
-func vars(f quarantine.Facts) map[string]any {
-	d := f.Deletion
-	explained := d != nil
-	if d == nil {
-		d = &quarantine.Deletion{}
+// tenantsWords are the variables of which a part or all is what a tenant may
+// write as it likes: those that withoutTenantsWords changes.
+var tenantsWords = []string{"metadata", "tags", "resource_name", "image", "networks"}
+
+// input is what the expressions see of the facts. A value is made when one asks
+// for it: most ask for few.
+type input struct {
+	facts    quarantine.Facts
+	deletion quarantine.Deletion // empty while unexplained
+	// words says that one has asked for a tenant's word. Who has not decides the
+	// same without them.
+	words bool
+}
+
+func newInput(f quarantine.Facts) *input {
+	in := &input{facts: f}
+	if f.Deletion != nil {
+		in.deletion = *f.Deletion
 	}
-	addresses, macs, networks := []string{}, []string{}, []string{}
-	for _, a := range d.Addresses {
-		if a.IP != "" {
-			addresses = append(addresses, a.IP)
+	return in
+}
+
+// Parent implements cel.Activation.
+func (in *input) Parent() cel.Activation { return nil }
+
+// ResolveName implements cel.Activation.
+func (in *input) ResolveName(name string) (any, bool) {
+	in.words = in.words || slices.Contains(tenantsWords, name)
+	if text, ok := in.text(name); ok {
+		return text, true
+	}
+	d := &in.deletion
+	switch name {
+	case "project":
+		return principal(d.Project), true
+	case "user":
+		return principal(d.User), true
+	case "deleter":
+		return principal(d.Deleter), true
+	case "image":
+		return principal(d.Image), true
+	case "metadata":
+		if d.Metadata == nil {
+			return map[string]string{}, true
 		}
-		if a.MAC != "" {
-			macs = append(macs, a.MAC)
+		return d.Metadata, true
+	case "tags":
+		if d.Tags == nil {
+			return []string{}, true
 		}
-		if a.Network != "" {
-			networks = append(networks, a.Network)
+		return d.Tags, true
+	case "addresses":
+		return in.each(func(a quarantine.Address) string { return a.IP }), true
+	case "macs":
+		return in.each(func(a quarantine.Address) string { return a.MAC }), true
+	case "networks":
+		return in.each(func(a quarantine.Address) string { return a.Network }), true
+	case "size_bytes":
+		return in.facts.SizeBytes, true
+	case "lifetime":
+		lifetime, _ := in.lifetime()
+		return types.Duration{Duration: lifetime}, true
+	case "has_lifetime":
+		_, has := in.lifetime()
+		return has, true
+	case "explained":
+		return in.facts.Deletion != nil, true
+	case "deleted_at":
+		return types.Timestamp{Time: in.facts.DeletedAt}, true
+	}
+	return nil, false
+}
+
+// text is the value of a variable that is a string.
+func (in *input) text(name string) (string, bool) {
+	f, d := &in.facts, &in.deletion
+	switch name {
+	case "cloud":
+		return f.Cloud, true
+	case "cloud_type":
+		return d.CloudType, true
+	case "cluster":
+		return f.Cluster, true
+	case "pool":
+		return f.Pool.Pool, true
+	case "namespace":
+		return f.Pool.Namespace, true
+	case "kind":
+		return string(d.Kind), true
+	case "resource_kind":
+		return string(d.ResourceKind), true
+	case "resource_id":
+		return d.ResourceID, true
+	case "resource_name":
+		return d.ResourceName, true
+	case "server_id":
+		return d.ServerID, true
+	case "flavor":
+		return d.Flavor, true
+	case "host":
+		return d.Host, true
+	case "availability_zone":
+		return d.AvailabilityZone, true
+	case "role":
+		return f.Role, true
+	case "original_name":
+		return f.OriginalName, true
+	case "capture":
+		return string(f.Capture), true
+	}
+	return "", false
+}
+
+// each is what the addresses have of one kind.
+func (in *input) each(of func(quarantine.Address) string) []string {
+	all := []string{}
+	for _, a := range in.deletion.Addresses {
+		if v := of(a); v != "" {
+			all = append(all, v)
 		}
 	}
-	metadata, tags := d.Metadata, d.Tags
-	if metadata == nil {
-		metadata = map[string]string{}
+	return all
+}
+
+// lifetime is how long the resource lived, if that is known.
+func (in *input) lifetime() (time.Duration, bool) {
+	ended, created := in.facts.DeletedAt, in.deletion.CreatedAt
+	if started := in.deletion.StartedAt; !started.IsZero() {
+		ended = started
 	}
-	if tags == nil {
-		tags = []string{}
+	if created.IsZero() || ended.IsZero() || ended.Before(created) {
+		return 0, false
 	}
-	ended := f.DeletedAt
-	if !d.StartedAt.IsZero() {
-		ended = d.StartedAt
-	}
-	hasLifetime := !d.CreatedAt.IsZero() && !ended.IsZero() && !ended.Before(d.CreatedAt)
-	lifetime := types.Duration{}
-	if hasLifetime {
-		lifetime.Duration = ended.Sub(d.CreatedAt)
-	}
-	return map[string]any{
-		"cloud": f.Cloud, "cloud_type": d.CloudType, "cluster": f.Cluster, "pool": f.Pool.Pool, "namespace": f.Pool.Namespace,
-		"kind": string(d.Kind), "resource_kind": string(d.ResourceKind), "resource_id": d.ResourceID, "resource_name": d.ResourceName,
-		"server_id": d.ServerID, "flavor": d.Flavor, "host": d.Host, "availability_zone": d.AvailabilityZone,
-		"role": f.Role, "original_name": f.OriginalName, "capture": string(f.Capture),
-		"project": principal(d.Project), "user": principal(d.User), "deleter": principal(d.Deleter), "image": principal(d.Image),
-		"metadata": metadata, "tags": tags, "addresses": addresses, "macs": macs, "networks": networks,
-		"size_bytes": f.SizeBytes, "lifetime": lifetime, "has_lifetime": hasLifetime, "explained": explained,
-		"deleted_at": types.Timestamp{Time: f.DeletedAt},
-	}
+	return ended.Sub(created), true
 }
