@@ -2,6 +2,9 @@ package catalog
 
 import (
 	"encoding/json"
+	"errors"
+	"runtime"
+	"sync"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -100,4 +103,48 @@ func decodeDisk(record []byte, version int64, stale bool) (quarantine.Disk, erro
 	}
 	d.Version, d.RecordStale = version, stale
 	return d, nil
+}
+
+// kept is what is read of a disk's row.
+type kept struct {
+	record  []byte
+	version int64
+	stale   bool
+}
+
+const (
+	// maxRead is how many rows are read before they are decoded, which needs
+	// several times the memory.
+	maxRead = 1024
+	// decodeChunk is how many rows one processor decodes. That takes longer than
+	// the reading.
+	decodeChunk = 128
+)
+
+// decodeDisks appends the rows' disks, in their order.
+func decodeDisks(disks []quarantine.Disk, rows []kept) ([]quarantine.Disk, error) {
+	from := len(disks)
+	disks = append(disks, make([]quarantine.Disk, len(rows))...)
+	into := disks[from:]
+	decode := func(first, end int) (err error) {
+		for i := first; i < end && err == nil; i++ {
+			into[i], err = decodeDisk(rows[i].record, rows[i].version, rows[i].stale)
+		}
+		return err
+	}
+	if len(rows) <= decodeChunk {
+		return disks, decode(0, len(rows))
+	}
+	errs := make([]error, (len(rows)+decodeChunk-1)/decodeChunk)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range errs {
+		slots <- struct{}{}
+		wg.Go(func() {
+			errs[i] = decode(i*decodeChunk, min((i+1)*decodeChunk, len(rows)))
+			<-slots
+		})
+	}
+	wg.Wait()
+	return disks, errors.Join(errs...)
 }

@@ -29,23 +29,23 @@ func (c *Catalog) readDisks(ctx context.Context, query string, args ...any) ([]q
 	}
 	defer rows.Close()
 	var disks []quarantine.Disk
+	var read []kept
 	for rows.Next() {
-		var record []byte
-		var version int64
-		var stale bool
-		if err := rows.Scan(&record, &version, &stale); err != nil {
+		var r kept
+		if err := rows.Scan(&r.record, &r.version, &r.stale); err != nil {
 			return nil, unavailable(err, "find disks")
 		}
-		d, err := decodeDisk(record, version, stale)
-		if err != nil {
-			return nil, err
+		if read = append(read, r); len(read) == maxRead {
+			if disks, err = decodeDisks(disks, read); err != nil {
+				return nil, err
+			}
+			read = read[:0]
 		}
-		disks = append(disks, d)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, unavailable(err, "find disks")
 	}
-	return disks, nil
+	return decodeDisks(disks, read)
 }
 
 // CountDisks counts the disks that the filter selects, up to atMost (0: all of

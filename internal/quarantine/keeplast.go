@@ -102,25 +102,33 @@ func displaced(ctx context.Context, disks Disks, d *Disk, keep KeepLast) (time.T
 	if keep.N <= 0 || !ok {
 		return time.Time{}, nil
 	}
-	newer, err := disks.FindDisks(ctx, DiskFilter{
-		Group: &g, States: []State{Pending, Quarantined, Expiring, Purging, Purged, Restoring, Restored}, DeletedFrom: d.DeletedAt, Sort: "deleted_at",
-		Limit: keep.N + maxTies,
-	})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("find the last of the kind of disk %s: %w", d.ID, err)
-	}
-	n := 0
-	for i := range newer {
-		if other := &newer[i]; other.ID == d.ID || other.CopyOf != nil || isCopyOf(d, other) || !other.DeletedAt.After(d.DeletedAt) && other.ID < d.ID {
-			continue
+	// Few are not counted, as a rule.
+	for _, limit := range []int{keep.N + fewTies, keep.N + maxTies} {
+		newer, err := disks.FindDisks(ctx, DiskFilter{
+			Group: &g, States: []State{Pending, Quarantined, Expiring, Purging, Purged, Restoring, Restored}, DeletedFrom: d.DeletedAt, Sort: "deleted_at", Limit: limit,
+		})
+		if err != nil {
+			return time.Time{}, fmt.Errorf("find the last of the kind of disk %s: %w", d.ID, err)
 		}
-		if n++; n == keep.N {
-			return newer[i].DeletedAt, nil
+		n := 0
+		for i := range newer {
+			if other := &newer[i]; other.ID == d.ID || other.CopyOf != nil || isCopyOf(d, other) || !other.DeletedAt.After(d.DeletedAt) && other.ID < d.ID {
+				continue
+			}
+			if n++; n == keep.N {
+				return newer[i].DeletedAt, nil
+			}
+		}
+		if len(newer) < limit {
+			break
 		}
 	}
 	return forever, nil
 }
 
-// maxTies is how many disks of a group that died in one second displaced reads
-// beyond those that it counts.
-const maxTies = 64
+// fewTies and maxTies are how many disks of a group that died in one second, or are
+// copies, displaced reads beyond those that it counts: at first, and at most.
+const (
+	fewTies = 2
+	maxTies = 64
+)

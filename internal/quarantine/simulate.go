@@ -161,19 +161,43 @@ func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOpt
 	return r.end(), nil
 }
 
-// each calls f for the disks that the filter selects, by their death, a page at
-// a time: the catalog is not held meanwhile.
+// simulatedPage is how many disks are read at once. Two pages are in memory: one
+// is read while the one before is decided about.
+const simulatedPage = 1000
+
+// each calls do for the disks that the filter selects, by their death. The catalog
+// is read a page at a time, and not held meanwhile.
 func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(context.Context, *Disk) error) error {
-	f.Limit = 1000
+	reading, stop := context.WithCancel(ctx)
+	pages, failed := make(chan []Disk), make(chan error, 1)
+	go func() {
+		defer close(pages)
+		failed <- s.read(reading, f, pages)
+	}()
+	var err error
+	for page := range pages { // to the end, which stop brings near
+		for i := 0; i < len(page) && err == nil; i++ {
+			if err = do(ctx, &page[i]); err != nil {
+				stop()
+			}
+		}
+	}
+	stop()
+	return cmp.Or(err, <-failed)
+}
+
+// read sends the pages, until ctx ends.
+func (s *Simulator) read(ctx context.Context, f DiskFilter, pages chan<- []Disk) error {
+	f.Limit = simulatedPage
 	for {
 		page, err := s.disks.FindDisks(ctx, f)
 		if err != nil {
 			return fmt.Errorf("read the history: %w", err)
 		}
-		for i := range page {
-			if err := do(ctx, &page[i]); err != nil {
-				return err
-			}
+		select {
+		case pages <- page:
+		case <-ctx.Done():
+			return fmt.Errorf("read the history: %w", ctx.Err())
 		}
 		if len(page) < f.Limit {
 			return nil
