@@ -54,7 +54,7 @@ func questions() []question {
 		{"vm by name", on(func(q *client.Query, d quarantine.Disk) { q.VM = d.Deletion.ResourceName })},
 		{"address", on(func(q *client.Query, d quarantine.Disk) { q.Address = d.Deletion.Addresses[0].IP })},
 		{"mac", on(func(q *client.Query, d quarantine.Disk) { q.Address = d.Deletion.Addresses[0].MAC })},
-		{"case", on(func(q *client.Query, _ quarantine.Disk) { q.CaseID = "CASE-7007" })},
+		{"case", on(func(q *client.Query, _ quarantine.Disk) { q.CaseID = "CASE-7" })},
 		{"name", on(func(q *client.Query, d quarantine.Disk) { q.Name = d.OriginalName })},
 		{"name prefix", on(func(q *client.Query, d quarantine.Disk) { q.NamePrefix = d.Deletion.ResourceID })},
 		{"held", on(func(q *client.Query, _ quarantine.Disk) { q.Held = &held })},

@@ -15,10 +15,12 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// writers put disks into the catalog at once, sharing its commits.
-const writers = 64
+// writers put disks into the catalog at once. They share its commits: as many as
+// there are, so that a page of an index is written once for several of them.
+const writers = 4096
 
-// fillCatalog puts the history's disks into the catalog.
+// fillCatalog puts the history's disks into the catalog. The daemon's round of the
+// seals is at its end: there are no images that it could look at.
 func fillCatalog(ctx context.Context, c *catalog.Catalog, h history, progress io.Writer) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -46,7 +48,10 @@ func fillCatalog(ctx context.Context, c *catalog.Catalog, h history, progress io
 	}
 	close(work)
 	wg.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return c.SetMark(ctx, "seals/round", fmt.Appendf(nil, `{"from":%q,"done":0}`, h.now.Format(time.RFC3339)))
 }
 
 // trashPage is how many entries are written at once.

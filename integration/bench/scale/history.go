@@ -21,9 +21,11 @@ const (
 	users    = 1000
 	// died is how far back the history goes.
 	died = 100 * 24 * time.Hour
-	// overdue disks are due for the first pass.
+	// overdue disks are due for the first pass, a hundredth of a small history.
 	overdue = 5000
 )
+
+func (h history) overdue() int { return min(overdue, h.n/100) }
 
 // at returns the i-th disk, always the same. The first project has a tenth of
 // all, the others share the rest; a disk in a thousand is held, one in a hundred
@@ -43,7 +45,7 @@ func (h history) at(i int) quarantine.Disk {
 	case i%2 == 0 && i < h.n/2:
 		d.State, d.PurgedAt, d.Sealed = quarantine.Purged, deleted.Add(15*24*time.Hour), false
 		d.RetainUntil = deleted.Add(14 * 24 * time.Hour)
-	case i >= h.n/2 && i < h.n/2+overdue:
+	case i >= h.n/2 && i < h.n/2+h.overdue():
 		d.RetainUntil = h.now.Add(-time.Hour).UTC().Truncate(time.Second)
 	}
 	if i%1000 == 7 {

@@ -32,6 +32,9 @@ type options struct {
 	times       int
 }
 
+// leastDisks are enough that each question has an answer.
+const leastDisks = 1000
+
 func run(ctx context.Context, args []string, lab string, now quarantine.Clock, stdout, stderr io.Writer) int {
 	var o options
 	fs := flag.NewFlagSet("scale", flag.ContinueOnError)
@@ -43,8 +46,8 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	if o.lab == "" || fs.NArg() > 0 || o.disks < 4*overdue || o.times < 1 {
-		fmt.Fprintf(stderr, "usage: scale -lab DIR [-bin FILE] [-disks N, at least %d] [-times N]\n", 4*overdue)
+	if o.lab == "" || fs.NArg() > 0 || o.disks < leastDisks || o.times < 1 {
+		fmt.Fprintf(stderr, "usage: scale -lab DIR [-bin FILE] [-disks N, at least %d] [-times N]\n", leastDisks)
 		return 2
 	}
 	verdicts, err := measureAll(ctx, o, now, stdout, stderr)
