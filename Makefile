@@ -62,6 +62,12 @@ bench: build
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench
 
+## bench-collect: measure the collection alone, on 2,000 disks
+.PHONY: bench-collect
+bench-collect: build
+	go build $(TAGS) -o bin/bench ./integration/bench
+	bin/cephlab run -- bin/bench -collect
+
 ## bench-sustained: adopt 40,000 disks an hour in bursts, for ten minutes
 .PHONY: bench-sustained
 bench-sustained: build

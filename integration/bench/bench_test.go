@@ -13,7 +13,7 @@ import (
 )
 
 // line is the form of a measure in the bench's output.
-var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x|VMs|ms|epochs) bar (\d+\.\d+) (ok|short)$`)
+var line = regexp.MustCompile(`^([a-z0-9_]+) (\d+\.\d+) (ratio|ratio-max|msg/s|MB|x|VMs|ms|epochs|disks|disks/h) bar (\d+\.\d+) (ok|short)$`)
 
 // TestMain lets the test binary be the listening process that the bench starts
 // of itself; without it that process would run the tests again.
@@ -29,18 +29,27 @@ func TestMain(m *testing.M) {
 // value and the bar. What the values are is not for a test on a busy machine.
 func TestQuickBench(t *testing.T) {
 	t.Parallel()
-	lab := cephlab.Shared(t)
-	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"-quick", "-oslo=false", "-recordings", "../../internal/openstack/testdata/recordings", "-policies", "../../policies/default.yaml"},
-		lab.Dir, time.Now, &stdout, &stderr)
-	if stderr.Len() > 0 {
-		t.Fatalf("status %d, standard error: %s", status, &stderr)
-	}
-	measures := []string{
+	quickly(t, []string{"-oslo=false", "-recordings", "../../internal/openstack/testdata/recordings"}, []string{
 		"adopt_vs_bare_32", "adopt_vs_bare_64", "adopt_vs_shell", "purge_vs_bare_32", "purge_vs_bare_64",
 		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "pace_missed_by", "client_latency_growth", "adopt_under_collect",
 		"collect_vs_bare", "collect_vs_trash_purge", "epochs_per_1000_seals", "epochs_per_1000_unseals", "terminates_per_minute", "hook_cpu", "decode_per_second",
 		"consume_rate", "consume_rss",
+	})
+}
+
+// So does the one of adoptions in bursts, which takes as long as it is told.
+func TestQuickBenchOfBursts(t *testing.T) {
+	t.Parallel()
+	quickly(t, []string{"-sustained", "3s"}, []string{"sustained_adopt", "sustained_lost", "sustained_memory", "sustained_epochs_per_1000"})
+}
+
+func quickly(t *testing.T, args, measures []string) {
+	t.Helper()
+	lab := cephlab.Shared(t)
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), append(args, "-quick", "-policies", "../../policies/default.yaml"), lab.Dir, time.Now, &stdout, &stderr)
+	if stderr.Len() > 0 {
+		t.Fatalf("status %d, standard error: %s", status, &stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
 	if len(lines) < len(measures) {

@@ -123,6 +123,9 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 		s.print(stdout)
 		return s.verdicts(), nil
 	case o.collect:
+		if !o.quick {
+			p.collect = manyCollected
+		}
 		if err := b.collection(ctx, p, &res); err != nil {
 			return nil, err
 		}

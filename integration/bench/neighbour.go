@@ -15,8 +15,11 @@ import (
 
 // collectPlan is how much is collected.
 type collectPlan struct {
-	// In each round each side, `rbd trash purge` too, frees so many disks.
+	// In each round each side frees so many disks.
 	rounds, disks, workers int
+	// trashPurge is how many `rbd trash purge` frees in each round: it takes one
+	// after the other, at the same speed however many.
+	trashPurge int
 	// adopted are the disks that are adopted in each of beside rounds, without and
 	// with a collection.
 	beside, adopted int
@@ -60,7 +63,7 @@ func (b *bench) collects(ctx context.Context, p collectPlan, n *neighbour) error
 		if err := b.ours.expire(ctx, p.workers, disks); err != nil {
 			return err
 		}
-		_, names = b.servers(p.disks)
+		_, names = b.servers(p.trashPurge)
 		if err := b.cloud.clone(ctx, b.pools.purged, names); err != nil {
 			return err
 		}
@@ -80,7 +83,7 @@ func (b *bench) collects(ctx context.Context, p collectPlan, n *neighbour) error
 		if err != nil {
 			return err
 		}
-		if err := b.timed(&n.trashPurge, p.disks, func() error { return trashPurge(ctx, b.lab, b.pools.purged) }); err != nil {
+		if err := b.timed(&n.trashPurge, p.trashPurge, func() error { return trashPurge(ctx, b.lab, b.pools.purged) }); err != nil {
 			return err
 		}
 		if err := b.cloud.trashIsEmpty(b.pools.purged); err != nil {
@@ -108,10 +111,15 @@ func (b *bench) adoptAll(ctx context.Context, workers int, entries []quarantine.
 // them.
 func (b *bench) died(ctx context.Context, n int) ([]quarantine.TrashEntry, error) {
 	servers, names := b.servers(n)
-	if err := b.ours.record(ctx, servers); err != nil {
+	if err := b.cloud.clone(ctx, b.pools.ours, names); err != nil {
 		return nil, err
 	}
-	if err := b.cloud.clone(ctx, b.pools.ours, names); err != nil {
+	return b.die(ctx, servers, names)
+}
+
+// die has the cloud tell of the servers' deletion, and remove their disks.
+func (b *bench) die(ctx context.Context, servers, names []string) ([]quarantine.TrashEntry, error) {
+	if err := b.ours.record(ctx, servers); err != nil {
 		return nil, err
 	}
 	ids, err := b.cloud.remove(ctx, b.pools.ours, names)

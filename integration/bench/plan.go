@@ -41,8 +41,11 @@ var full = plan{
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
 	paced:      240,
-	collect:    collectPlan{rounds: 4, disks: 500, workers: 32, beside: 2, adopted: 192, quiet: 15 * time.Second},
+	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, quiet: 15 * time.Second},
 }
+
+// manyCollected is the collection alone, of 2,000 disks.
+var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 32, beside: 3, adopted: 256, quiet: 20 * time.Second}
 
 // quick goes everywhere once.
 var quick = plan{
@@ -56,7 +59,7 @@ var quick = plan{
 	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
 	terminates: 3,
 	paced:      4,
-	collect:    collectPlan{rounds: 1, disks: 4, workers: 4, beside: 1, adopted: 4, quiet: 100 * time.Millisecond},
+	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, quiet: 100 * time.Millisecond},
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

@@ -106,7 +106,7 @@ func (r *results) printCollection(w io.Writer) error {
 	row, script := rows(t)
 	nb := &r.neighbour
 	row("disks with data", nb.workers, nb.collect)
-	script("rbd trash purge of as many, no seals", nb.trashPurge)
+	script("rbd trash purge, no seals, with data", nb.trashPurge)
 	script("adopt and seal before it", nb.seals)
 	script("adopt and seal without one", nb.alone)
 	script("adopt and seal beside one at a pace", nb.beside)
