@@ -2,6 +2,7 @@ package ceph
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ func lineage(ioctx *rados.IOContext, key quarantine.Key) (l quarantine.Lineage, 
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
 	// Of the head first: afterwards the handle is set to a snapshot.
-	if l.Clones, l.Watchers, err = dependents(img); err != nil {
+	if l.Clones, l.Watchers, err = dependents(ioctx, key.ImageID, img); err != nil {
 		return l, err
 	}
 	features, err := img.GetFeatures()
@@ -94,12 +95,50 @@ func lineage(ioctx *rados.IOContext, key quarantine.Key) (l quarantine.Lineage, 
 	return l, nil
 }
 
+// opClones is RBD_OPERATION_FEATURE_CLONE_PARENT: a snapshot of the image has
+// clones of format 2. It is in opFeatures of the header's omap, 8 bytes.
+const (
+	opFeatures = "op_features"
+	opClones   = 1 << 0
+)
+
+// mayHaveClones reports whether clones of the image are worth asking for, which
+// librbd does in every pool of the cluster: a clone of format 1 needs a protected
+// snapshot, and one of format 2 leaves its mark on the parent. In doubt it may.
+func mayHaveClones(ioctx *rados.IOContext, id string, img *rbd.Image) (bool, error) {
+	snaps, err := img.GetSnapshotNames()
+	if err != nil {
+		return false, err
+	}
+	for _, s := range snaps {
+		if protected, err := img.GetSnapshot(s.Name).IsProtected(); err != nil || protected {
+			return true, nil // also of a namespace that has no protection
+		}
+	}
+	features, err := img.GetFeatures()
+	if err != nil || features&rbd.FeatureOperations == 0 {
+		return false, err
+	}
+	omap, err := ioctx.GetOmapValues(headerPrefix+id, "", opFeatures, 1)
+	if err != nil {
+		return false, err
+	}
+	ops := omap[opFeatures]
+	return len(ops) != 8 || binary.LittleEndian.Uint64(ops)&opClones != 0, nil
+}
+
 // dependents names the clones of the image's snapshots, and the clients that
 // have it open.
-func dependents(img *rbd.Image) (clones, watchers []string, err error) {
-	children, err := img.ListChildrenAttributes()
+func dependents(ioctx *rados.IOContext, id string, img *rbd.Image) (clones, watchers []string, err error) {
+	may, err := mayHaveClones(ioctx, id, img)
 	if err != nil {
 		return nil, nil, err
+	}
+	var children []rbd.ImageSpec
+	if may {
+		if children, err = img.ListChildrenAttributes(); err != nil {
+			return nil, nil, err
+		}
 	}
 	for _, ch := range children {
 		name := ch.PoolName + "/" + ch.ImageName

@@ -42,7 +42,7 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 		return in, err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	clones, watchers, err := dependents(img)
+	clones, watchers, err := dependents(ioctx, id, img)
 	if err != nil {
 		return in, err
 	}

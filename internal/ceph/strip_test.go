@@ -2,6 +2,7 @@ package ceph
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,5 +93,66 @@ func TestStripOfProtectedSnapshots(t *testing.T) {
 	}
 	if err != nil {
 		t.Errorf("the clone: %v", err)
+	}
+}
+
+// A clone of format 2, which needs no protected snapshot, is named too, also
+// where the disk is such a clone itself; and of a disk without clones, none.
+func TestInspectNamesClonesOfFormat2(t *testing.T) {
+	t.Parallel()
+	l := cephlab.Shared(t)
+	pool := newPool(t, l)
+	cl := newCloud(t, l)
+	r, err := NewRegistry(connect(t, l, pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cl.CloudCreate(pool, "base", 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	clone := func(io *rados.IOContext, of, as string) error {
+		img, err := rbd.OpenImage(io, of, rbd.NoSnapshot)
+		if err != nil {
+			return err
+		}
+		if _, err = img.CreateSnapshot(quarantine.SealSnapshot); err == nil {
+			options := rbd.NewRbdImageOptions()
+			defer options.Destroy()
+			if err = options.SetUint64(rbd.ImageOptionCloneFormat, 2); err == nil {
+				err = rbd.CloneImage(io, of, quarantine.SealSnapshot, io, as, options)
+			}
+		}
+		return errors.Join(err, img.Close())
+	}
+	var disk quarantine.Key
+	err = cl.in(pool, func(io *rados.IOContext) (err error) {
+		if err := clone(io, "base", "disk"); err != nil {
+			return err
+		}
+		disk, err = cl.key(io, pool, "disk")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	m := NewRemover(r, time.Now)
+	depend := func(want ...string) {
+		t.Helper()
+		in, err := m.Inspect(ctx, disk)
+		if err != nil || !slices.Equal(in.Dependents, want) {
+			t.Errorf("%q depend on it, want %q; %v", in.Dependents, want, err)
+		}
+	}
+	depend()
+	if err := cl.in(pool, func(io *rados.IOContext) error { return clone(io, "disk", "child") }); err != nil {
+		t.Fatal(err)
+	}
+	depend("clone " + pool.Pool + "/child")
+	if err := cl.in(pool, func(io *rados.IOContext) error { return rbd.GetImage(io, "child").Trash(0) }); err != nil {
+		t.Fatal(err)
+	}
+	if in, err := m.Inspect(ctx, disk); err != nil || len(in.Dependents) != 1 {
+		t.Errorf("a clone in the trash: %q, %v", in.Dependents, err)
 	}
 }

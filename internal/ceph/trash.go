@@ -192,7 +192,13 @@ func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpe
 	}
 	what := "look for " + key.String() + " in the trash"
 	name := trashKeyPrefix + key.ImageID
-	raw, err := c.omap(ctx, io, key.PoolRef(), trashObject, name, what)
+	// The first key that begins with the name is the name, if it is there.
+	raw, err := get(ctx, c, what, func() (map[string][]byte, error) {
+		return io.GetOmapValues(trashObject, "", name, 1)
+	}, nil)
+	if gone(err) {
+		err = c.stands(ctx, io, key.PoolRef())
+	}
 	if err != nil {
 		return trashSpec{}, err
 	}
