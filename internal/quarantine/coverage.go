@@ -175,14 +175,14 @@ func (a *account) disks(ctx context.Context) error {
 		}
 	}
 	for _, pool := range a.q.poolsOf(a.c.Cloud) {
-		disks, err := a.q.disks.FindDisks(ctx, DiskFilter{Pool: &pool.PoolRef, DeletedFrom: a.c.From, DeletedTo: a.c.To})
+		err := eachDisk(ctx, a.q.disks, DiskFilter{Pool: &pool.PoolRef, DeletedFrom: a.c.From, DeletedTo: a.c.To}, func(d *Disk) error {
+			if d.Deletion == nil || d.Deletion.Cloud == a.c.Cloud {
+				count(*d)
+			}
+			return nil
+		})
 		if err != nil {
 			return fmt.Errorf("read the disks of %s: %w", pool.PoolRef, err)
-		}
-		for _, d := range disks {
-			if d.Deletion == nil || d.Deletion.Cloud == a.c.Cloud {
-				count(d)
-			}
 		}
 	}
 	// Lost ones that are known by name only have no pool.

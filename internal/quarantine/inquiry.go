@@ -274,23 +274,31 @@ func (v *visit) stillLive(d Deletion) bool {
 
 // explain asks the cloud about disks that no event has explained.
 func (v *visit) explain(ctx context.Context) error {
-	disks, err := v.q.disks.FindDisks(ctx, DiskFilter{Unexplained: true, States: []State{Pending, Quarantined, Expiring}})
+	// All of them first: who is explained is not selected any more.
+	type unexplained struct {
+		disk    Disk
+		suspect Deletion
+	}
+	var ask []unexplained
+	asked := map[resource]bool{}
+	err := eachDisk(ctx, v.q.disks, DiskFilter{Unexplained: true, States: []State{Pending, Quarantined, Expiring}}, func(d *Disk) error {
+		pool := v.q.recorder.pool(d.Key.PoolRef())
+		if pool.Cloud != "" && pool.Cloud != v.cloud.Name() || v.began.Sub(d.QuarantinedAt) > v.q.cfg.Lookback {
+			return nil
+		}
+		suspect, ok := v.cloud.Suspect(d.OriginalName)
+		if ok && !asked[resourceOf(&suspect)] {
+			asked[resourceOf(&suspect)] = true
+			ask = append(ask, unexplained{*d, suspect})
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("find the unexplained disks: %w", err)
 	}
-	asked := map[resource]bool{}
 	r := v.q.round()
-	for _, disk := range disks {
-		pool := v.q.recorder.pool(disk.Key.PoolRef())
-		if pool.Cloud != "" && pool.Cloud != v.cloud.Name() || v.began.Sub(disk.QuarantinedAt) > v.q.cfg.Lookback {
-			continue
-		}
-		suspect, ok := v.cloud.Suspect(disk.OriginalName)
-		if !ok || asked[resourceOf(&suspect)] {
-			continue
-		}
-		asked[resourceOf(&suspect)] = true
-		if !r.try(suspect.ID, func() error { return v.explainOne(ctx, disk, suspect) }) || ctx.Err() != nil {
+	for _, u := range ask {
+		if !r.try(u.suspect.ID, func() error { return v.explainOne(ctx, u.disk, u.suspect) }) || ctx.Err() != nil {
 			break
 		}
 	}

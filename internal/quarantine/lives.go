@@ -41,17 +41,17 @@ func (l *lives) endedBy(ctx context.Context, del *Deletion, ref DiskRef) (bool, 
 func (l *lives) load(ctx context.Context, since time.Time) error {
 	ended := map[string][]endedLife{}
 	for _, pool := range l.pools {
-		disks, err := l.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &pool.PoolRef, DeletedFrom: since})
-		if err != nil {
-			return fmt.Errorf("find the disks of %s that were given back once: %w", pool.PoolRef, err)
-		}
-		for _, d := range disks {
+		err := eachDisk(ctx, l.ledger.disks, DiskFilter{Pool: &pool.PoolRef, DeletedFrom: since}, func(d *Disk) error {
 			if d.AliveSince.IsZero() {
-				continue
+				return nil
 			}
 			for _, life := range l.ledger.history(ctx, d.ID).lives {
 				ended[life.deletion] = append(ended[life.deletion], endedLife{pool.PoolRef, life.name})
 			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("find the disks of %s that were given back once: %w", pool.PoolRef, err)
 		}
 	}
 	l.ended, l.since = ended, since

@@ -72,15 +72,10 @@ type ParentChild struct {
 // that the image service refused (Glance: 409) with clones of format 1 nothing
 // can be seen from here.
 func (f *Flattener) Parents(ctx context.Context) ([]ParentImage, error) {
-	disks, err := f.ledger.disks.FindDisks(ctx, DiskFilter{States: []State{Pending, Quarantined, Expiring, Purging, Restoring}})
-	if err != nil {
-		return nil, fmt.Errorf("find the disks that stand on others: %w", err)
-	}
 	byKey := map[Key]*ParentImage{}
-	for i := range disks {
-		d := &disks[i]
+	err := eachDisk(ctx, f.ledger.disks, DiskFilter{States: []State{Pending, Quarantined, Expiring, Purging, Restoring}}, func(d *Disk) error {
 		if !d.Pins() {
-			continue
+			return nil
 		}
 		p := byKey[d.Parent.Key]
 		if p == nil {
@@ -94,6 +89,10 @@ func (f *Flattener) Parents(ctx context.Context) ([]ParentImage, error) {
 			p.CopyBytes += c.CopyBytes
 		}
 		p.Children = append(p.Children, c)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the disks that stand on others: %w", err)
 	}
 	list := make([]ParentImage, 0, len(byKey))
 	for _, p := range byKey {

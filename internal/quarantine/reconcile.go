@@ -341,22 +341,26 @@ func (r *Reconciler) withDisk(ctx context.Context, id string, f func(Disk) error
 
 // unexplained looks again for the Deletions of disks that have none.
 func (r *Reconciler) unexplained(ctx context.Context, w *run, dry bool) error {
-	disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Unexplained: true, States: []State{Pending, Quarantined, Expiring}})
+	// The names first: who is explained is not selected any more.
+	seen := map[string]bool{}
+	var names []string
+	err := eachDisk(ctx, r.ledger.disks, DiskFilter{Unexplained: true, States: []State{Pending, Quarantined, Expiring}}, func(d *Disk) error {
+		if !seen[d.OriginalName] {
+			seen[d.OriginalName] = true
+			names = append(names, d.OriginalName)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("find the unexplained disks: %w", err)
 	}
-	seen := map[string]bool{}
-	for _, d := range disks {
-		if seen[d.OriginalName] {
-			continue
-		}
-		seen[d.OriginalName] = true
+	for _, name := range names {
 		if dry {
 			continue
 		}
-		changed, err := r.rejoin(ctx, d.OriginalName)
+		changed, err := r.rejoin(ctx, name)
 		if err != nil {
-			return fmt.Errorf("join the disks named %q: %w", d.OriginalName, err)
+			return fmt.Errorf("join the disks named %q: %w", name, err)
 		}
 		for _, c := range changed {
 			w.add(ReportItem{Disk: c.ID, Pool: c.Key.PoolRef().String(), Name: c.OriginalName, Act: "join", Reason: "its deletion was reported later"})

@@ -150,15 +150,11 @@ func (r *Reconciler) everSeen(ctx context.Context, ref PoolRef) ([]SeenImage, er
 	if err != nil {
 		return nil, fmt.Errorf("read what was seen in %s: %w", ref, err)
 	}
-	restored, err := r.ledger.disks.FindDisks(ctx, DiskFilter{Pool: &ref, States: []State{Restored}})
-	if err != nil {
-		return nil, fmt.Errorf("read what was given back to %s: %w", ref, err)
-	}
 	at := make(map[string]int, len(seen))
 	for i, s := range seen {
 		at[s.ImageID] = i
 	}
-	for _, d := range restored {
+	err = eachDisk(ctx, r.ledger.disks, DiskFilter{Pool: &ref, States: []State{Restored}}, func(d *Disk) error {
 		s := SeenImage{ImageID: d.Key.ImageID, Name: cmp.Or(d.RestoredTo, d.OriginalName), SeenAt: firstKnown(d.RestoredAt, d.QuarantinedAt, d.DeletedAt)}
 		i, known := at[s.ImageID]
 		switch {
@@ -167,6 +163,10 @@ func (r *Reconciler) everSeen(ctx context.Context, ref PoolRef) ([]SeenImage, er
 		case s.SeenAt.After(seen[i].SeenAt):
 			seen[i] = s
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what was given back to %s: %w", ref, err)
 	}
 	return seen, nil
 }

@@ -155,62 +155,10 @@ func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOpt
 	for at := r.sim.From; !at.After(r.sim.To); at = at.Add(o.Step) {
 		r.sim.Points = append(r.sim.Points, SimulationPoint{At: at})
 	}
-	if err := s.each(ctx, DiskFilter{DeletedTo: o.To}, r.add); err != nil {
-		return r.sim, fmt.Errorf("simulate a policy: %w", err)
+	if err := eachDisk(ctx, s.disks, DiskFilter{DeletedTo: o.To}, func(d *Disk) error { return r.add(ctx, d) }); err != nil {
+		return r.sim, fmt.Errorf("simulate a policy: read the history: %w", err)
 	}
 	return r.end(), nil
-}
-
-// simulatedPage is how many disks are read at once. Two pages are in memory: one
-// is read while the one before is decided about.
-const simulatedPage = 1000
-
-// each calls do for the disks that the filter selects, by their death. The catalog
-// is read a page at a time, and not held meanwhile.
-func (s *Simulator) each(ctx context.Context, f DiskFilter, do func(context.Context, *Disk) error) error {
-	reading, stop := context.WithCancel(ctx)
-	pages, failed := make(chan []Disk), make(chan error, 1)
-	go func() {
-		defer close(pages)
-		failed <- s.read(reading, f, pages)
-	}()
-	var err error
-	for page := range pages { // to the end, which stop brings near
-		for i := 0; i < len(page) && err == nil; i++ {
-			if err = do(ctx, &page[i]); err != nil {
-				stop()
-			}
-		}
-	}
-	stop()
-	return cmp.Or(err, <-failed)
-}
-
-// read sends the pages, until ctx ends.
-func (s *Simulator) read(ctx context.Context, f DiskFilter, pages chan<- []Disk) error {
-	f.Limit = simulatedPage
-	for {
-		page, err := s.disks.FindDisks(ctx, f)
-		if err != nil {
-			return fmt.Errorf("read the history: %w", err)
-		}
-		select {
-		case pages <- page:
-		case <-ctx.Done():
-			return fmt.Errorf("read the history: %w", ctx.Err())
-		}
-		if len(page) < f.Limit {
-			return nil
-		}
-		// On behind the last: its second, and how many of that second there were.
-		last := page[len(page)-1].DeletedAt
-		if !last.Equal(f.DeletedFrom) {
-			f.DeletedFrom, f.Offset = last, 0
-		}
-		for i := len(page) - 1; i >= 0 && page[i].DeletedAt.Equal(last); i-- {
-			f.Offset++
-		}
-	}
 }
 
 // rerun is the work of one simulation.
