@@ -112,6 +112,13 @@ func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
 		if err != nil {
 			return err
 		}
+		// Before the first is removed: one that has clones of format 1 ends the
+		// purge here, and the disk keeps all its snapshots.
+		for _, s := range snaps {
+			if err := unprotect(img.GetSnapshot(s.Name)); err != nil && !gone(err) {
+				return err
+			}
+		}
 		for _, s := range snaps {
 			if s.Name == quarantine.SealSnapshot || s.Name == quarantine.FlatSeal {
 				continue
@@ -146,15 +153,21 @@ func (m *Remover) open(ctx context.Context, key quarantine.Key, what string, act
 // removeSnapshot removes a snapshot, protected or not; one that is gone is
 // success.
 func removeSnapshot(s *rbd.Snapshot) error {
-	protected, err := s.IsProtected()
-	if err == nil && protected {
-		err = s.Unprotect()
-	}
+	err := unprotect(s)
 	if err == nil {
 		err = s.Remove()
 	}
 	if gone(err) {
 		return nil
+	}
+	return err
+}
+
+// unprotect takes the protection off a snapshot, if it has one.
+func unprotect(s *rbd.Snapshot) error {
+	protected, err := s.IsProtected()
+	if err == nil && protected {
+		err = s.Unprotect()
 	}
 	return err
 }
