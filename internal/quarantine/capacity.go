@@ -66,6 +66,10 @@ func NewCapacity(gauge Gauge, catalog CapacityCatalog, clusters Clusters, cfg Ca
 // this time may mark too many, and the next takes them back.
 const statsLag = 2 * time.Minute
 
+// sameFree: what is free for two pools is the same if it differs by one part in so
+// many at most.
+const sameFree = 200
+
 // objectBytes is the size of RBD's objects, unless an image was made with another.
 const objectBytes = 4 << 20
 
@@ -80,6 +84,8 @@ type PoolState struct {
 	// those take that are on their way out.
 	Staying int64 `json:"staying_bytes"`
 	Going   int64 `json:"going_bytes"`
+	// Beside is what is on its way out of other pools on the same OSDs.
+	Beside int64 `json:"beside_bytes,omitempty"`
 	// Of Staying: see Share.
 	Evictable  int64 `json:"evictable_bytes"`
 	Held       int64 `json:"held_bytes"`
@@ -124,19 +130,71 @@ func (c *Capacity) Pools() []PoolRef {
 
 // States looks at all pools.
 func (c *Capacity) States(ctx context.Context, now time.Time) ([]PoolState, error) {
-	out := []PoolState{}
+	states, err := c.looks(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	for i := range states {
+		c.judge(states, i, now)
+	}
+	return states, nil
+}
+
+// looks reads how full each pool is.
+func (c *Capacity) looks(ctx context.Context, now time.Time) ([]PoolState, error) {
+	states := []PoolState{}
 	for _, p := range c.Pools() {
 		st, err := c.look(ctx, p, now)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, st)
+		states = append(states, st)
 	}
-	return out, nil
+	return states, nil
 }
 
-// look reads how full the pool is, and works out what has to go. The error is the
-// catalog's; of Ceph's figures it says Fault.
+// judge works out what has to go from one of the pools.
+func (c *Capacity) judge(states []PoolState, i int, now time.Time) {
+	st := &states[i]
+	st.Beside = beside(states, i)
+	c.weigh(st, now)
+	if st.Need <= 0 {
+		return
+	}
+	level := fairLevel(st.Need, st.shares)
+	st.Short = st.Need
+	for _, s := range st.shares {
+		st.Short -= min(s.Evictable, max(0, s.Staying()-level))
+	}
+	st.Short = max(0, st.Short)
+}
+
+// beside is what is on its way out of the pools that share this one's OSDs: it will
+// be free for this one, too. Without it, each of several pools on the same OSDs would
+// evict what is missing on them, and together they would evict it several times over.
+//
+// That they share them shows in what Ceph says is free: it works that out by the rule
+// that places a pool's data, and divides by the number of copies, so that it is the
+// same, but for what was written between two questions. Pools on the same OSDs with
+// another number of copies are not known by it, and each counts for itself. Others
+// that have the same by chance evict less at first, and the rest when these are done.
+func beside(states []PoolState, i int) int64 {
+	var bytes int64
+	st := &states[i]
+	for j := range states {
+		other := &states[j]
+		if j == i || other.FSID != st.FSID || other.Fault != "" || st.Usage == nil || other.Usage == nil {
+			continue
+		}
+		if a, b := st.Usage.FreeBytes, other.Usage.FreeBytes; max(a, b)-min(a, b) <= max(a, b)/sameFree {
+			bytes += other.Going
+		}
+	}
+	return bytes
+}
+
+// look reads how full the pool is. The error is the catalog's; of Ceph's figures it
+// says Fault.
 func (c *Capacity) look(ctx context.Context, pool PoolRef, now time.Time) (PoolState, error) {
 	st := PoolState{FSID: pool.FSID, Pool: pool.Pool, Watermarks: c.cfg.Pools[pool], query: ShareQuery{FSID: pool.FSID, Pool: pool.Pool, Now: now, Born: now.Add(-c.cfg.MinAge)}}
 	u, err := c.gauge.Usage(ctx, pool)
@@ -167,15 +225,6 @@ func (c *Capacity) look(ctx context.Context, pool PoolRef, now time.Time) (PoolS
 		// Whole objects are measured, which may be nearly empty.
 		st.Fault = fmt.Sprintf("%s were measured in quarantine there, and Ceph says that only %s are used, in %d objects: is the data in another pool?", FormatBytes(all), FormatBytes(u.UsedBytes), u.Objects)
 	}
-	c.weigh(&st, now)
-	if st.Need > 0 {
-		level := fairLevel(st.Need, shares)
-		st.Short = st.Need
-		for _, s := range shares {
-			st.Short -= min(s.Evictable, max(0, s.Staying()-level))
-		}
-		st.Short = max(0, st.Short)
-	}
 	return st, nil
 }
 
@@ -198,7 +247,7 @@ func (c *Capacity) weigh(st *PoolState, now time.Time) {
 		st.surplus = min(st.surplus, 0)
 		return
 	}
-	full := float64(st.Usage.CapacityBytes())
+	full := float64(st.Usage.CapacityBytes() + st.Beside)
 	left := st.Usage.UsedBytes - st.Going
 	low, high := int64(w.Low*full), int64(w.High*full)
 	st.surplus = min(st.surplus, low-left)

@@ -43,19 +43,22 @@ func (c *Collector) makeRoom(ctx context.Context, rep *Report, now time.Time) er
 		return nil
 	}
 	c.room.readable, c.room.back = map[PoolRef]bool{}, map[string]bool{}
-	for _, pool := range c.room.Pools() {
-		st, err := c.room.look(ctx, pool, now)
-		if err != nil {
-			return err
-		}
-		c.room.readable[pool] = st.Fault == "" || st.Watermarks.High <= 0
+	states, err := c.room.looks(ctx, now)
+	if err != nil {
+		return err
+	}
+	// One after another: what goes from one pool helps those that share its OSDs.
+	for i := range states {
+		st := &states[i]
+		c.room.judge(states, i, now)
+		c.room.readable[st.Ref()] = st.Fault == "" || st.Watermarks.High <= 0
 		if st.Fault != "" && st.Watermarks.High > 0 {
-			rep.Items = append(rep.Items, ReportItem{Pool: pool.Pool, Act: "capacity", Reason: "nothing is evicted there for the pool's fill", Error: st.Fault})
+			rep.Items = append(rep.Items, ReportItem{Pool: st.Pool, Act: "capacity", Reason: "nothing is evicted there for the pool's fill", Error: st.Fault})
 		}
-		if err := c.giveBack(ctx, rep, &st); err != nil {
+		if err := c.giveBack(ctx, rep, st); err != nil {
 			return err
 		}
-		if err := c.evict(ctx, rep, &st); err != nil {
+		if err := c.evict(ctx, rep, st); err != nil {
 			return err
 		}
 	}
@@ -86,6 +89,7 @@ func (c *Collector) giveBack(ctx context.Context, rep *Report, st *PoolState) er
 			st.surplus -= max(0, d.UsedBytes)
 		}
 		c.room.back[d.ID] = true
+		st.Going -= max(0, d.UsedBytes)
 		back = append(back, d)
 	}
 	return c.eachCandidate(ctx, rep, back, func(d Disk) ReportItem {
@@ -150,6 +154,9 @@ func (c *Collector) evict(ctx context.Context, rep *Report, st *PoolState) error
 	}
 	// What is left over comes in the next pass; it is not more than one can do.
 	goes := plan.Disks[:min(len(plan.Disks), 5*max(c.safety.MaxDisks, 0))]
+	for _, d := range goes {
+		st.Going += d.UsedBytes
+	}
 	return c.eachCandidate(ctx, rep, goes, func(d Disk) ReportItem {
 		item := c.item(d, "evict", evictReason(st, &plan, ShareOf(&d)))
 		if !rep.DryRun {

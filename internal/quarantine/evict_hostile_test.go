@@ -76,3 +76,61 @@ func TestSharesAreTold(t *testing.T) {
 		t.Errorf("a new name makes a new share: %q, %q", a, b)
 	}
 }
+
+// Of two pools on the same OSDs, both too full, the second does not evict what goes
+// from the first already: that makes room for it, too. When all is gone neither is
+// above its high watermark, and no more goes.
+func TestPoolsOnTheSameOSDs(t *testing.T) {
+	w := newWorld(t)
+	marks := quarantine.Watermarks{High: 0.8, Low: 0.7}
+	w.watermarks = map[quarantine.PoolRef]quarantine.Watermarks{{FSID: vms.FSID, Pool: vms.Pool}: marks, {FSID: vols.FSID, Pool: vols.Pool}: marks}
+	w.restart()
+	for _, pool := range []quarantine.PoolRef{vms, vols} {
+		for range 45 {
+			key := w.create(pool, "disk-"+pool.Pool+"-"+w.now().Format("150405"))
+			w.remove(key)
+			w.adopt(key)
+			w.jump(time.Second)
+		}
+	}
+	w.reconcile()
+	// Room for a hundred on the OSDs; each pool can have what the other has not.
+	const room = 100 * diskUsed
+	free := func() {
+		used := int64(0)
+		for _, pool := range []quarantine.PoolRef{vms, vols} {
+			u, err := w.ceph.Usage(w.ctx, pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used += u.UsedBytes
+		}
+		for _, pool := range []quarantine.PoolRef{vms, vols} {
+			u, _ := w.ceph.Usage(w.ctx, pool)
+			w.ceph.SetCapacity(pool, u.UsedBytes+room-used)
+		}
+	}
+	free()
+	w.pass(quarantine.DefaultMinAge)
+	w.collect()
+	// The first goes down from 45/55 to 38.5/55; then the second has 45/62, and not
+	// 45/55, of which it would evict as much again.
+	if going := len(w.disks(quarantine.Expiring)); going != 7 {
+		t.Errorf("%d are evicted", going)
+	}
+	w.pass(grace)
+	for range 3 {
+		w.collect()
+		free()
+		w.pass(time.Hour)
+	}
+	left := len(w.disks(quarantine.Quarantined))
+	if left != 83 || len(w.disks(quarantine.Purged)) != 7 {
+		t.Errorf("%d are left", left)
+	}
+	for _, pool := range []quarantine.PoolRef{vms, vols} {
+		if u, err := w.ceph.Usage(w.ctx, pool); err != nil || u.Fill() > 0.8 {
+			t.Errorf("pool %s is %.3f full, %v", pool.Pool, u.Fill(), err)
+		}
+	}
+}
