@@ -240,6 +240,11 @@ func (c *Collector) evictOne(ctx context.Context, id string, q ShareQuery, actor
 	if err != nil {
 		return err
 	}
+	if now := c.ledger.clock(); now.Before(q.Now) {
+		// The mark would be older than it is, and the grace over too soon. One whose
+		// time is over is safe from that: by such a clock it is not.
+		return refusedf("the clock went back to %s while the pass was under way", now.UTC().Format(time.RFC3339))
+	}
 	_, err = c.markExpiring(ctx, d, actor, reason, EarlyByCapacity)
 	return err
 }

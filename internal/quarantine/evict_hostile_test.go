@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"quarantine/internal/quarantine"
+	"quarantine/internal/quarantine/fakeceph"
 )
 
 // of its kind, so it stays.
@@ -132,5 +133,31 @@ func TestPoolsOnTheSameOSDs(t *testing.T) {
 		if u, err := w.ceph.Usage(w.ctx, pool); err != nil || u.Fill() > 0.8 {
 			t.Errorf("pool %s is %.3f full, %v", pool.Pool, u.Fill(), err)
 		}
+	}
+}
+
+// A clock that is set back in the middle of a pass, and right again before the next,
+// shortens no grace.
+func TestEvictWhileTheClockGoesBack(t *testing.T) {
+	w := newWorld(t)
+	w.tight(1, 1)
+	keys := w.of("a", 3)
+	w.pass(quarantine.DefaultMinAge)
+	back := false
+	w.ceph.Before(func(k fakeceph.Call) error {
+		if k.Verb == "Inspect" && !back {
+			back = true
+			w.jump(-5 * day)
+		}
+		return nil
+	})
+	w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+	w.restart()
+	w.jump(5 * day)
+	w.pass(time.Hour)
+	w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+	w.nothingRemoved()
+	if got := w.states(keys); got != "eeq" {
+		t.Errorf("states %s", got)
 	}
 }
