@@ -43,3 +43,13 @@ func alive(resource string) ([]wire.AliveExplanation, error) {
 			Decision: quarantine.Decision{Retain: 14 * 24 * time.Hour, Rule: "law", Mode: quarantine.Compliance, Reason: "because"},
 			Trace:    []policy.RuleTrace{{Rule: "law", File: "default.yaml", Retain: "14d", Outcome: policy.Matched}}}}}}, nil
 }
+
+// explainFactsOf: the rule's name is the resource's, so that the test sees what was
+// sent.
+func explainFactsOf(w http.ResponseWriter, r *http.Request) {
+	var in wire.PolicyFacts
+	err := decode(r, &in)
+	reply(w)(wire.FactsExplanation{DeletedAt: in.DeletedAt, RetainUntil: in.DeletedAt.Add(24 * time.Hour),
+		Decision: quarantine.Decision{Retain: 24 * time.Hour, Rule: in.ResourceName, Reason: "because"},
+		Trace:    []policy.RuleTrace{{Rule: in.ResourceName, File: "default.yaml", Retain: "1d", Outcome: policy.Matched}}}, err)
+}

@@ -71,6 +71,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("POST /v1/policy/simulate", simulate)
 	mux.HandleFunc("GET /v1/policy/locks", func(w http.ResponseWriter, _ *http.Request) { reply(w)(policyLocks(), nil) })
 	mux.HandleFunc("POST /v1/policy/{act}", lockRule)
+	mux.HandleFunc("POST /v1/policy/explain", explainFactsOf)
 	mux.HandleFunc("GET /v1/policy/explain", func(w http.ResponseWriter, r *http.Request) { reply(w)(alive(r.URL.Query().Get("resource"))) })
 	mux.HandleFunc("POST /v1/collect/pause", pauseCollect)
 	mux.HandleFunc("POST /v1/collect/resume", resumeCollect)

@@ -61,6 +61,7 @@ func (s *Server) routes() {
 	register(s, post("/v1/collect/resume", "resume-collect", "Lift a pause"), RoleAdmin, s.resumeCollect)
 	register(s, post("/v1/policy/simulate", "simulate-policy", "Replay the history under another policy, and change nothing"), RoleOperator, s.simulate)
 	register(s, get("/v1/policy/explain", "explain-alive", "Say what would be decided about what is alive, if it were deleted now"), RoleViewer, s.explainAlive)
+	register(s, post("/v1/policy/explain", "explain-facts", "Say what would be decided by the facts in the request, of what never was"), RoleViewer, s.explainFacts)
 	register(s, get("/v1/policy/locks", "list-locks", "List the locked rules of the policy in force"), RoleViewer, s.listLocks)
 	register(s, post("/v1/policy/unlock", "unlock-rule", "Ask for a locked rule to be loosened, once its delay has passed"), RoleAdmin, s.unlockRule)
 	register(s, post("/v1/policy/relock", "relock-rule", "Take back that a locked rule is to be loosened"), RoleOperator, s.relockRule)

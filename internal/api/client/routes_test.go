@@ -135,6 +135,10 @@ func TestRoutes(t *testing.T) {
 			_, err := c.Simulate(ctx, wire.SimulateRequest{Policies: []policy.File{{Name: "p", Text: "t"}}, Step: "1d", Changes: 3})
 			return err
 		}, `POST /v1/policy/simulate {"policies":[{"name":"p","text":"t"}],"step":"1d","changes":3}`},
+		"explain facts": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.ExplainFacts(ctx, wire.PolicyFacts{ResourceName: "web", Metadata: map[string]string{"a": "b"}, SizeBytes: 7})
+			return err
+		}, `POST /v1/policy/explain {"resource_name":"web","metadata":{"a":"b"},"size_bytes":7}`},
 		"unlock": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Unlock(ctx, wire.UnlockRequest{Rule: "law", Reason: "r"})
 			return err

@@ -90,6 +90,12 @@ func (c *Client) ExplainAlive(ctx context.Context, cloud, resource string) ([]wi
 	return answer[[]wire.AliveExplanation](ctx, c, call{method: http.MethodGet, path: "/v1/policy/explain", query: query})
 }
 
+// ExplainFacts says what would be decided by these facts. Nothing is recorded.
+// quarantine.ErrInvalid for facts that cannot be.
+func (c *Client) ExplainFacts(ctx context.Context, f wire.PolicyFacts) (wire.FactsExplanation, error) {
+	return answer[wire.FactsExplanation](ctx, c, call{method: http.MethodPost, path: "/v1/policy/explain", body: f})
+}
+
 // Locks returns the locked rules of the policy in force.
 func (c *Client) Locks(ctx context.Context) ([]policy.Lock, error) {
 	return answer[[]policy.Lock](ctx, c, call{method: http.MethodGet, path: "/v1/policy/locks"})
