@@ -58,6 +58,7 @@ func TestCollectRefuses(t *testing.T) {
 	}
 	write(t, s.policyPath, "default: {retain: soon}\n")
 	stopped("soon")
+	p.shows("quarantine_policy_ok 0")
 	s.image("vm-3_disk")
 	s.remove("vm-3_disk")
 	if d := p.wait(3, quarantine.Quarantined); !slices.ContainsFunc(d, func(d wire.Disk) bool { return d.OriginalName == "vm-3_disk" && d.Rule == "unexplained" }) {
@@ -68,6 +69,7 @@ func TestCollectRefuses(t *testing.T) {
 	stopped("clock")
 	s.shiftClock(21 * day)
 	p.job(quarantine.JobCollect)
+	p.shows("quarantine_policy_ok 1")
 	if d := p.wait(1, quarantine.Expiring)[0]; d.ID == held {
 		t.Error("the held disk expires")
 	}
@@ -105,6 +107,20 @@ func TestPolicySimulated(t *testing.T) {
 		}
 	}
 	p.stop()
+}
+
+// shows checks that the metrics have the series with that value.
+func (p *process) shows(series string) {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.addr + "/metrics")
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(b), "\n"+series+"\n") {
+		p.t.Errorf("the metrics do not have %s: %v", series, err)
+	}
 }
 
 // With a certificate the API, health and metrics are served by TLS, and plain

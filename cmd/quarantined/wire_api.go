@@ -37,7 +37,7 @@ const (
 // newMetrics makes the metrics; what they read at each scrape is wired later.
 func (d *daemon) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Config{
-		Totals: d.catalog.Totals, OldestPending: d.catalog.OldestPending, Speed: d.speed, Watches: d.watchStates, Clock: d.clock,
+		Totals: d.catalog.Totals, OldestPending: d.catalog.OldestPending, Speed: d.speed, Watches: d.watchStates, PolicyReady: d.policies.Ready, Clock: d.clock,
 	})
 }
 

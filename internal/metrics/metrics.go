@@ -28,7 +28,10 @@ type Config struct {
 	// Speed is the part of full speed at which space is freed; below 1 while Ceph
 	// is busy.
 	Speed func() float64
-	Clock quarantine.Clock
+	// PolicyReady is nil while the policy in force is the one on disk, else why
+	// that one was refused.
+	PolicyReady func() error
+	Clock       quarantine.Clock
 }
 
 // Metrics counts. Its methods may be called by many goroutines, and return at

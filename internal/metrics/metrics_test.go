@@ -30,6 +30,7 @@ type catalog struct {
 	err     error
 	watches map[string]bool
 	now     time.Time
+	refused error // of the policy on disk
 }
 
 func start(c *catalog) *metrics.Metrics {
@@ -38,6 +39,7 @@ func start(c *catalog) *metrics.Metrics {
 		OldestPending: func(ctx context.Context) (time.Time, error) { return c.oldest, errors.Join(c.err, ctx.Err()) },
 		Watches:       func() map[string]bool { return c.watches },
 		Speed:         func() float64 { return 1 },
+		PolicyReady:   func() error { return c.refused },
 		Clock:         func() time.Time { return c.now },
 	})
 }
@@ -172,6 +174,19 @@ func TestGuard(t *testing.T) {
 	want(t, scrape(t, m), map[string]float64{`quarantine_guard_ok{pool="vms"}`: 1, `quarantine_canary_age_seconds{pool="vms"}`: 120})
 }
 
+// A policy on disk that was refused is shown, also while the catalog cannot be read,
+// until a good one is in force.
+func TestRefusedPolicy(t *testing.T) {
+	t.Parallel()
+	c := &catalog{}
+	m := start(c)
+	want(t, scrape(t, m), map[string]float64{`quarantine_policy_ok`: 1})
+	c.refused, c.err = quarantine.ErrRefused, quarantine.ErrUnavailable
+	want(t, scrape(t, m), map[string]float64{`quarantine_policy_ok`: 0})
+	c.refused = nil
+	want(t, scrape(t, m), map[string]float64{`quarantine_policy_ok`: 1})
+}
+
 // What is told is counted under the right labels.
 func TestCounters(t *testing.T) {
 	t.Parallel()
@@ -267,7 +282,7 @@ func TestNames(t *testing.T) {
 		"quarantine_custody_failures_total{}", "quarantine_disks{pool,state}", "quarantine_evicted_bytes_total{pool}", "quarantine_evicted_total{pool}", "quarantine_guard_ok{pool}",
 		"quarantine_http_request_duration_seconds{route}", "quarantine_http_requests_total{route,status}",
 		"quarantine_job_failures_total{job}", "quarantine_job_last_success_timestamp_seconds{job}", "quarantine_notification_lag_seconds{cloud}",
-		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_pool_fill_ratio{pool}", "quarantine_pool_short_bytes{pool}", "quarantine_scrape_errors_total{}",
+		"quarantine_notifications_total{cloud,result}", "quarantine_oldest_pending_seconds{}", "quarantine_policy_ok{}", "quarantine_pool_fill_ratio{pool}", "quarantine_pool_short_bytes{pool}", "quarantine_scrape_errors_total{}",
 		"quarantine_tampering_total{act}", "quarantine_transitions_total{from,to}", "quarantine_used_bytes{pool,state}", "quarantine_watch_up{pool}",
 	}
 	if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, expected) {

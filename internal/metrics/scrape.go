@@ -16,7 +16,7 @@ type scrape struct {
 
 // descriptions of the gauges that are read at each scrape.
 type descriptions struct {
-	disks, bytes, used, pending, guard, canary, watch, speed *prometheus.Desc
+	disks, bytes, used, pending, guard, canary, watch, speed, policy *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -32,6 +32,7 @@ func describe() descriptions {
 		canary:  desc("canary_age_seconds", "Since when no canary was found in the pool's trash.", "pool"),
 		watch:   desc("watch_up", "1 if the watch of the pool's trash is established, else 0.", "pool"),
 		speed:   desc("collect_speed", "The part of full speed at which space is freed; below 1 while Ceph is busy."),
+		policy:  desc("policy_ok", "1 if the policy in force is the one on disk; 0 if that one was refused: the old one decides, and nothing is removed."),
 	}
 }
 
@@ -46,6 +47,7 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	now := s.m.cfg.Clock()
 	gauge(d.speed, s.m.cfg.Speed())
+	gauge(d.policy, number(s.m.cfg.PolicyReady() == nil))
 	for pool, up := range s.m.cfg.Watches() {
 		gauge(d.watch, number(up), pool)
 	}
