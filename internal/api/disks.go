@@ -55,15 +55,39 @@ func (s *Server) find(ctx context.Context, id string) (quarantine.Disk, error) {
 }
 
 // countAhead is how far behind the page's beginning the disks are counted: a
-// catalog of millions would be read for a number that nobody needs.
-const countAhead = 2000
+// catalog of millions would be read for a number that nobody needs. Where no index
+// has all that the filter asks for, and every disk's row has to be looked at, it is
+// fewAhead: each may be a read from the disk.
+const (
+	countAhead = 2000
+	fewAhead   = 200
+)
+
+// aheadOf is how far the disks of this filter are counted. With its one condition
+// goes the time of death, by which each index is sorted, and the state goes with
+// cloud or pool.
+func aheadOf(f *quarantine.DiskFilter) int {
+	n := 0
+	for _, asked := range []bool{
+		len(f.States) > 0 && f.Cloud == "" && f.Pool == nil, f.Cloud != "", f.Pool != nil, f.Held != nil, f.Unexplained,
+		f.Project != "", f.User != "", f.VM != "", f.Address != "", f.CaseID != "", len(f.OriginalNames) > 0, f.NamePrefix != "",
+	} {
+		if asked {
+			n++
+		}
+	}
+	if n > 1 || f.Held != nil && !*f.Held {
+		return fewAhead
+	}
+	return countAhead
+}
 
 func (s *Server) listDisks(ctx context.Context, in *listQuery) (*answer[wire.DiskPage], error) {
 	f, err := s.filter(in)
 	if err != nil {
 		return nil, err
 	}
-	upTo := in.Offset + countAhead
+	upTo := in.Offset + aheadOf(&f)
 	total, err := s.cfg.Disks.CountDisks(ctx, f, upTo+1)
 	if err != nil {
 		return nil, fmt.Errorf("count the disks: %w", err)

@@ -137,7 +137,7 @@ func (w *Disk) explain(del *quarantine.Deletion) {
 type DiskPage struct {
 	Disks []Disk `json:"disks"`
 	Total int64  `json:"total" doc:"how many disks the filter selects on all pages; where at_least is true there are more"`
-	// AtLeast: there are more than Total; the daemon counts some thousands ahead.
+	// AtLeast: there are more than Total; the daemon counts some thousands ahead, or some hundreds.
 	AtLeast bool `json:"at_least,omitempty" doc:"there are more than total"`
 	Limit   int  `json:"limit"`
 	Offset  int  `json:"offset"`
