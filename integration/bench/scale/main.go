@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -107,7 +105,7 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout, pr
 	if err != nil {
 		return nil, err
 	}
-	lists, err := ask(ctx, d.Client, h, o.times, now)
+	lists, err := ask(ctx, d, h, o.times, now)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +113,15 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout, pr
 	if err != nil {
 		return nil, err
 	}
+	before, err := cpuTime(d.PID)
+	if err != nil {
+		return nil, err
+	}
 	sim, err := simulated(ctx, d.Client, h, now)
+	if err != nil {
+		return nil, err
+	}
+	busy, err := cpuTime(d.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +132,12 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout, pr
 
 	fmt.Fprintf(stdout, "\n%d disks: the catalog has %.0f MB, %.0f bytes a disk; written in %s, %.0f a second\n", o.disks,
 		float64(s.size)/1e6, float64(s.size)/float64(o.disks), s.fill.Round(time.Second), float64(o.disks)/s.fill.Seconds())
-	fmt.Fprintf(stdout, "reconcile (dry) %s; plan of %d acts %s; policy over all %s\n", again.Round(time.Millisecond), items, plan.Round(time.Millisecond), sim.Round(time.Millisecond))
-	fmt.Fprintf(stdout, "most memory: %.0f MB after the start's look, %.0f MB after plan and lists, %.0f MB in all\n\nlist by              p50        p99\n", start, lasts, rss)
+	fmt.Fprintf(stdout, "reconcile (dry) %s; plan of %d acts %s; policy over all %s, in which the daemon was busy for %s\n", again.Round(time.Millisecond), items, plan.Round(time.Millisecond),
+		sim.Round(time.Millisecond), (busy - before).Round(time.Millisecond))
+	fmt.Fprintf(stdout, "most memory: %.0f MB after the start's look, %.0f MB after plan and lists, %.0f MB in all\n\nlist by              p50        p99        busy\n", start, lasts, rss)
 	var slowest time.Duration
 	for _, a := range lists {
-		fmt.Fprintf(stdout, "%-20s %-10s %s\n", a.name, a.p50.Round(10*time.Microsecond), a.p99.Round(10*time.Microsecond))
+		fmt.Fprintf(stdout, "%-20s %-10s %-10s %s\n", a.name, a.p50.Round(10*time.Microsecond), a.p99.Round(10*time.Microsecond), a.cpu.Round(100*time.Microsecond))
 		slowest = max(slowest, a.p99)
 	}
 	fmt.Fprintln(stdout)
@@ -140,22 +147,4 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout, pr
 		{Name: "policy_over_all", Value: sim.Seconds(), Unit: "s", Bar: barAgain, AtMost: true},
 		{Name: "daemon_rss", Value: rss, Unit: "MB", Bar: barRSS, AtMost: true},
 	}, nil
-}
-
-// highWater is the most memory that the process had, in megabytes.
-func highWater(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, fmt.Errorf("look at the daemon's memory: %w", err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the daemon's memory: %w", err)
-			}
-			return float64(kib) * 1024 / 1e6, nil
-		}
-	}
-	return 0, fmt.Errorf("the daemon's status has no VmHWM")
 }
