@@ -27,6 +27,10 @@ type Options struct {
 	// MaxBatch is how many waiting changes share a transaction at most; 0
 	// means 256.
 	MaxBatch int
+	// Cache is how much memory, in MiB, the writer keeps of the file, and how much
+	// of the log waits until it is folded into the file; 0 means 32. Who fills a
+	// large catalog in one go wants more: the indexes are written all over.
+	Cache int
 }
 
 // Catalog implements quarantine.Disks, quarantine.Deletions, quarantine.Marks,
@@ -83,7 +87,7 @@ func Open(ctx context.Context, path string, o Options, log *slog.Logger) (*Catal
 func (c *Catalog) open(ctx context.Context, o Options, log *slog.Logger) error {
 	busy := cmp.Or(o.BusyTimeout, 10*time.Second)
 	var err error
-	if c.writeDB, err = sql.Open("sqlite", dsn(c.path, busy, false)); err != nil {
+	if c.writeDB, err = sql.Open("sqlite", dsn(c.path, busy, cmp.Or(o.Cache, 32))); err != nil {
 		return unavailable(err, "open %s", c.path)
 	}
 	c.writeDB.SetMaxOpenConns(1)
@@ -97,7 +101,7 @@ func (c *Catalog) open(ctx context.Context, o Options, log *slog.Logger) error {
 	if err != nil {
 		return unavailable(err, "open %s", c.path)
 	}
-	if c.readDB, err = sql.Open("sqlite", dsn(c.path, busy, true)); err != nil {
+	if c.readDB, err = sql.Open("sqlite", dsn(c.path, busy, 0)); err != nil {
 		return errors.Join(unavailable(err, "open %s for reading", c.path), conn.Close())
 	}
 	readers := cmp.Or(o.Readers, 4)
@@ -110,24 +114,29 @@ func (c *Catalog) open(ctx context.Context, o Options, log *slog.Logger) error {
 	return nil
 }
 
+// pageSize is that of a new catalog's pages, in bytes.
+const pageSize = 8192
+
 // dsn names the file as SQLite's URI. The path is escaped, so that one with a
-// question mark or a per cent sign means itself.
-func dsn(path string, busy time.Duration, readOnly bool) string {
+// question mark or a per cent sign means itself. Who has no cache for writing only
+// reads.
+func dsn(path string, busy time.Duration, cache int) string {
 	q := url.Values{"_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
 		"foreign_keys(1)",
 		"synchronous(full)",
 	}}
-	if readOnly {
+	if cache == 0 {
 		q.Set("mode", "ro")
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")
 	} else {
 		q.Set("mode", "rw")
 		// A row is of about two kilobytes, so of pages of SQLite's own four it
 		// would waste a half. The size is that of the file, once it is made.
-		// The indexes are written all over: what is in the cache, and what waits
-		// in the log (here 32 MB at most), is not read or written again for each.
-		q["_pragma"] = append(q["_pragma"], "page_size(8192)", "cache_size(-32768)", "wal_autocheckpoint(4000)")
+		// What is in the cache, and what waits in the log, is not read or written
+		// again for each change.
+		q["_pragma"] = append(q["_pragma"], fmt.Sprintf("page_size(%d)", pageSize),
+			fmt.Sprintf("cache_size(-%d)", cache<<10), fmt.Sprintf("wal_autocheckpoint(%d)", cache<<20/pageSize))
 	}
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }

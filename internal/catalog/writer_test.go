@@ -34,7 +34,8 @@ func pragma(t *testing.T, c *Catalog, name string) string {
 func TestModes(t *testing.T) {
 	t.Parallel()
 	c := openInternal(t, Options{})
-	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000",
+		"page_size": "8192", "cache_size": "-32768", "wal_autocheckpoint": "4096"} {
 		if got := pragma(t, c, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}

@@ -17,7 +17,7 @@ import (
 
 // writers put disks into the catalog at once. They share its commits: as many as
 // there are, so that a page of an index is written once for several of them.
-const writers = 4096
+const writers = 16384
 
 // fillCatalog puts the history's disks into the catalog. The daemon's round of the
 // seals is at its end: there are no images that it could look at.

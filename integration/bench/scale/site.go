@@ -61,7 +61,7 @@ func newSite(ctx context.Context, lab *cephlab.Lab, n int, now quarantine.Clock,
 		return nil, h, err
 	}
 	began := now()
-	c, err := catalog.Open(ctx, s.path("state/catalog.db"), catalog.Options{MaxBatch: writers}, slog.New(slog.DiscardHandler))
+	c, err := catalog.Open(ctx, s.path("state/catalog.db"), catalog.Options{MaxBatch: writers, Cache: 1024}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, h, err
 	}
