@@ -44,6 +44,12 @@ build: install-deps
 test: build
 	timeout -k 60 25m bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -p 2 -parallel 8 -timeout 20m $(TESTFLAGS) ./...
 
+## test-kills: kill the daemon 100 times (KILLS) at random, some 15 minutes
+.PHONY: test-kills
+KILLS := 100
+test-kills: build
+	QUARANTINED_TEST_KILLS=$(KILLS) bin/cephlab run -commit $(TEST_COMMIT) -- go test $(TAGS) -run TestRandomKills -v -timeout 60m $(TESTFLAGS) ./cmd/quarantined
+
 ## test-openstack: run the tests on a lab OpenStack, 260 MB of packages (root)
 .PHONY: test-openstack
 test-openstack: build build-openstack

@@ -22,8 +22,7 @@ func (r *checkRun) lookAtName(ctx context.Context, key Key, name string) []Check
 	}
 	d, err := r.ledger.disks.Disk(ctx, key.DiskID())
 	switch {
-	case err == nil && d.State != Purged && d.State != Lost:
-		// Where it should be, its row says; in these states that is not here.
+	case err == nil && d.State.InQuarantine():
 		if ownEntry(key, name) && (strings.HasPrefix(name, RestorePrefix) || name == key.ReservedName()) {
 			return nil // told of with its row, if it is wrong
 		}
