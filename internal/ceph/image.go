@@ -219,10 +219,11 @@ func (o *openImage) WriteMark(ctx context.Context, mark []byte) error {
 	})
 }
 
-// Seal takes the snapshot. Similar to: rbd snap create --image-id.
+// Seal takes the snapshot. Similar to: rbd snap create --image-id. One that is
+// there is looked at (mendSeal).
 func (o *openImage) Seal(ctx context.Context) error {
 	if o.info.Sealed {
-		return nil
+		return o.mendSeal(ctx)
 	}
 	var ids []uint64
 	err := o.do(ctx, "seal", func() error {

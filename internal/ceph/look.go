@@ -30,6 +30,13 @@ func (r *Registry) LookAt(ctx context.Context, key quarantine.Key) (quarantine.I
 		if info.DataPool, err = c.dataPool(ioctx, img); err != nil {
 			return info, err
 		}
+		if info.Sealed {
+			opens, err := sealOpens(ioctx, key.ImageID)
+			if err != nil {
+				return info, err
+			}
+			info.SealBroken = !opens
+		}
 		snaps, err := img.GetSnapshotNames()
 		for _, s := range snaps {
 			info.Snapshots = append(info.Snapshots, quarantine.SnapshotInfo{ID: s.Id, Name: s.Name})

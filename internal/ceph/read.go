@@ -35,6 +35,23 @@ func (r *Registry) ReadHead(ctx context.Context, key quarantine.Key, handOver fu
 // seals are the names under which a seal is looked for, in order.
 var seals = []string{quarantine.SealSnapshot, quarantine.FlatSeal}
 
+// openSnapshot opens a snapshot for reading, or the head. ENOENT if the image has
+// no such snapshot. One without an object map is none for librbd, if it is asked
+// for at once, and is there if it is asked for after the head (mendSeal).
+func openSnapshot(io *rados.IOContext, imageID, snap string) (*rbd.Image, error) {
+	img, err := rbd.OpenImageByIdReadOnly(io, imageID, snap)
+	if snap == rbd.NoSnapshot || !gone(err) {
+		return img, err
+	}
+	if img, err = rbd.OpenImageByIdReadOnly(io, imageID, rbd.NoSnapshot); err != nil {
+		return nil, err
+	}
+	if err := img.SetSnapshot(snap); err != nil {
+		return nil, errors.Join(err, img.Close())
+	}
+	return img, nil
+}
+
 // readExtents reads the allocated extents of the first of the snapshots that is
 // there. Chunks that end at or before from are passed over.
 func (r *Registry) readExtents(ctx context.Context, key quarantine.Key, snaps []string, from int64, handOver func(offset int64, data []byte) error) error {
@@ -44,8 +61,7 @@ func (r *Registry) readExtents(ctx context.Context, key quarantine.Key, snaps []
 	}
 	o, err := c.open(ctx, key, "open for reading", func() (img *rbd.Image, none quarantine.ImageInfo, err error) {
 		for _, snap := range snaps {
-			img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, snap)
-			if !gone(err) {
+			if img, err = openSnapshot(ioctx, key.ImageID, snap); !gone(err) {
 				break
 			}
 		}

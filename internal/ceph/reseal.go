@@ -30,7 +30,7 @@ func (r *Registry) SealAgain(ctx context.Context, key quarantine.Key, progress q
 	var o [2]*openImage
 	for i, name := range []string{quarantine.SealSnapshot, quarantine.FlatSeal} {
 		o[i], err = c.open(ctx, key, "open the snapshot "+name+" of", func() (img *rbd.Image, info quarantine.ImageInfo, err error) {
-			if img, err = rbd.OpenImageByIdReadOnly(ioctx, key.ImageID, name); err != nil {
+			if img, err = openSnapshot(ioctx, key.ImageID, name); err != nil {
 				return nil, info, err
 			}
 			size, err := img.GetSize()

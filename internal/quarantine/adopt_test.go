@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"quarantine/internal/quarantine"
+	"quarantine/internal/quarantine/fakeceph"
 )
 
 // The event and the removal may come in either order, and the event however
@@ -341,5 +342,31 @@ func TestSecondDeathIsNotTheFirstOnes(t *testing.T) {
 	w.record(again)
 	if d := w.disk(key); d.Deletion == nil || d.Deletion.Kind != quarantine.KindRecoverDelete {
 		t.Errorf("its own event does not explain it: %+v", d.Deletion)
+	}
+}
+
+// A daemon that dies while Ceph takes the seal can leave one that is listed and
+// that nobody can open. The next one takes a second, and does not count the first.
+func TestAdoptMendsASealThatCannotBeOpened(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(vms, diskName)
+	w.record(w.deleteOf(quarantine.KindDelete, "req-1"))
+	w.remove(key)
+	died := errors.New("killed")
+	w.ceph.After(func(k fakeceph.Call) error {
+		if k.Verb != "Seal" {
+			return nil
+		}
+		return died
+	})
+	if _, err := w.adopter.Adopt(w.ctx, w.entry(key), quarantine.CaptureGuard); !errors.Is(err, died) {
+		t.Fatalf("the seal: %v", err)
+	}
+	w.ceph.After(nil)
+	w.ceph.BreakSeal(key)
+	w.adopt(key)
+	w.is(key, quarantine.Quarantined)
+	if info, err := w.ceph.LookAt(w.ctx, key); err != nil || info.SealBroken || len(info.SealIDs) != 2 {
+		t.Errorf("%+v, %v", info, err)
 	}
 }

@@ -98,6 +98,7 @@ func TestCheckFinds(t *testing.T) {
 			return key
 		}, quarantine.CheckUnprotected},
 		{"its seal was removed", func(w *world, key quarantine.Key) quarantine.Key { w.ceph.CloudUnseal(key); return key }, quarantine.CheckNoSeal},
+		{"its seal cannot be opened", func(w *world, key quarantine.Key) quarantine.Key { w.ceph.BreakSeal(key); return key }, quarantine.CheckBrokenSeal},
 		{"its row says unsealed", func(w *world, key quarantine.Key) quarantine.Key {
 			w.alter(key, func(d *quarantine.Disk) { d.Sealed = false })
 			return key

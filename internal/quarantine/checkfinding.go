@@ -20,6 +20,9 @@ const (
 	CheckUnprotected CheckKind = "unprotected"
 	// CheckNoSeal: the seal is gone.
 	CheckNoSeal CheckKind = "no-seal"
+	// CheckBrokenSeal: the seal is listed, and nothing can be cloned of it. A client
+	// that dies while it takes one can leave such.
+	CheckBrokenSeal CheckKind = "broken-seal"
 	// CheckOtherSeal: a snapshot has the seal's name and is not the one that this
 	// service took.
 	CheckOtherSeal CheckKind = "other-seal"

@@ -187,6 +187,9 @@ func lookAtSeal(d *Disk, info ImageInfo) []CheckFinding {
 	switch {
 	case len(info.SealIDs) == 0:
 		return []CheckFinding{CheckNoSeal.of(d.Key, "it has no seal", nextReconcile+", which seals what is left")}
+	case info.SealBroken:
+		return []CheckFinding{CheckBrokenSeal.of(d.Key, "its seal is listed, and cannot be cloned: a restore fails",
+			"rbd snap create --image-id "+d.Key.ImageID+" --snap "+FlatSeal+", a second seal; quarantinectl export reads the first one all the same")}
 	case d.SealID != 0 && !slices.Contains(info.SealIDs, d.SealID):
 		return []CheckFinding{CheckOtherSeal.of(d.Key, fmt.Sprintf("its seal was snapshot %d, and is %v", d.SealID, info.SealIDs), nextReconcile)}
 	case !d.Sealed:

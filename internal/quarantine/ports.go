@@ -47,6 +47,8 @@ type ImageInfo struct {
 	// SealIDs are Ceph's ids of the snapshots that are seals, the one that counts
 	// first. After Image.Seal it has the new one.
 	SealIDs []uint64
+	// SealBroken: LookAt found seals, and none that a clone can be made of.
+	SealBroken bool
 	// Snapshots are those that LookAt saw, seals too.
 	Snapshots []SnapshotInfo
 	// DataPool is the name of the pool where the data is, if it is another.

@@ -41,6 +41,8 @@ type snapshot struct {
 	// removed: a snapshot with clones (format 2) leaves its name at once, and
 	// goes away with its last clone.
 	removed bool
+	// broken: it is listed, and cannot be opened.
+	broken bool
 }
 
 type image struct {
@@ -71,10 +73,11 @@ func (i *image) snap(name string) *snapshot {
 
 // sealed returns the snapshot that is the seal, or nil.
 func (i *image) sealed() *snapshot {
-	if s := i.snap(quarantine.SealSnapshot); s != nil {
-		return s
+	first, second := i.snap(quarantine.SealSnapshot), i.snap(quarantine.FlatSeal)
+	if first == nil || first.broken && second != nil {
+		return second
 	}
-	return i.snap(quarantine.FlatSeal)
+	return first
 }
 
 // snapshot takes a snapshot. The caller holds c.mu.
@@ -190,6 +193,9 @@ func (c *Ceph) LookAt(ctx context.Context, key quarantine.Key) (quarantine.Image
 			return quarantine.ImageInfo{}, fmt.Errorf("look at image %s: %w", key, quarantine.ErrNotFound)
 		}
 		info := img.info()
+		if s := img.sealed(); s != nil {
+			info.SealBroken = s.broken
+		}
 		for _, s := range img.snaps {
 			if !s.removed {
 				info.Snapshots = append(info.Snapshots, quarantine.SnapshotInfo{ID: s.id, Name: s.name})
@@ -253,8 +259,11 @@ func (o *open) Seal(ctx context.Context) error {
 		if err := o.usable(); err != nil {
 			return err
 		}
-		if o.image.sealed() == nil {
+		switch s := o.image.sealed(); {
+		case s == nil:
 			o.c.snapshot(o.image, quarantine.SealSnapshot)
+		case s.broken:
+			o.c.snapshot(o.image, quarantine.FlatSeal)
 		}
 		o.info.Sealed, o.info.SealIDs = true, o.image.sealIDs()
 		return nil

@@ -99,6 +99,14 @@ func (c *Ceph) CloudReleaseSeal(key quarantine.Key) { c.unsealed(key, true, fals
 // monitors' knowledge: `rados rmomapkey rbd_header.ID snapshot_…`.
 func (c *Ceph) CloudForgeHeader(key quarantine.Key) { c.unsealed(key, false, true) }
 
+// BreakSeal makes the seal one that is listed and cannot be opened, as a client
+// leaves it that dies while it takes it. The image must be sealed.
+func (c *Ceph) BreakSeal(key quarantine.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.images[key].sealed().broken = true
+}
+
 func (c *Ceph) unsealed(key quarantine.Key, pool, header bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
