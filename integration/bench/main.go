@@ -27,7 +27,7 @@ func main() {
 type options struct {
 	lab, recordings, policies string
 	quick, listener, oslo     bool
-	collect                   bool
+	collect, pace             bool
 	sustained                 time.Duration
 }
 
@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, lab string, now quarantine.Clock, s
 	fs.StringVar(&o.policies, "policies", "policies/default.yaml", "the policy `file`")
 	fs.BoolVar(&o.listener, "listener", false, "only listening for notifications, which needs no Ceph")
 	fs.BoolVar(&o.collect, "collect", false, "only what a collection does, to itself and to others")
+	fs.BoolVar(&o.pace, "pace", false, "only a purge at a pace, and what a client has of it")
 	fs.DurationVar(&o.sustained, "sustained", 0, "only adoptions in bursts, for so `long`")
 	fs.BoolVar(&o.oslo, "oslo", true, "compare with a listener in Python, which needs python3-oslo.messaging; without it there is no consume_vs_oslo")
 	fs.BoolVar(&o.quick, "quick", false, "a few images only: shows that the bench works, and measures nothing")
@@ -122,6 +123,12 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 		}
 		s.print(stdout)
 		return s.verdicts(), nil
+	case o.pace:
+		if res.paced, err = b.paced(ctx, p.paced, p.collect.quiet, &res.neighbour); err != nil {
+			return nil, fmt.Errorf("purge at a pace: %w", err)
+		}
+		res.printPace(stdout)
+		return res.paceVerdicts(), nil
 	case o.collect:
 		if !o.quick {
 			p.collect = manyCollected

@@ -114,9 +114,15 @@ func (r *results) printCollection(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
+	r.printPace(w)
+	return nil
+}
+
+// printPace writes what a purge at a pace did.
+func (r *results) printPace(w io.Writer) {
+	nb := &r.neighbour
 	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
 	fmt.Fprintf(w, "a client's median write took %s without that, %s beside it\n\n", median(nb.quiet).Round(time.Microsecond), median(nb.busy).Round(time.Microsecond))
-	return nil
 }
 
 // printListeners writes the table of what they did in absolute numbers.

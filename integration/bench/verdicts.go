@@ -97,14 +97,21 @@ func (r *results) verdicts() []measure.Verdict {
 // collectVerdicts holds what a collection does against the bars.
 func (r *results) collectVerdicts() []measure.Verdict {
 	nb := &r.neighbour
-	return []measure.Verdict{
-		{Name: "pace_missed_by", Value: math.Abs(r.paced.perSecond()/pace - 1), Unit: "ratio-max", Bar: barPace, AtMost: true},
-		{Name: "client_latency_growth", Value: nb.growth(), Unit: "ratio-max", Bar: barClient, AtMost: true},
+	return append(r.paceVerdicts(), []measure.Verdict{
 		{Name: "adopt_under_collect", Value: nb.beside.perSecond() / nb.alone.perSecond(), Unit: "ratio", Bar: barBeside},
 		{Name: "collect_vs_bare", Value: nb.collect.speed(), Unit: "ratio", Bar: barCollect},
 		{Name: "collect_vs_trash_purge", Value: nb.collect.ours.perSecond() / nb.trashPurge.perSecond(), Unit: "ratio", Bar: barCollectTrash},
 		{Name: "epochs_per_1000_seals", Value: nb.seals.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
 		{Name: "epochs_per_1000_unseals", Value: nb.collect.ours.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
+	}...)
+}
+
+// paceVerdicts holds a purge at a pace, and what it did to a client beside it,
+// against the bars.
+func (r *results) paceVerdicts() []measure.Verdict {
+	return []measure.Verdict{
+		{Name: "pace_missed_by", Value: math.Abs(r.paced.perSecond()/pace - 1), Unit: "ratio-max", Bar: barPace, AtMost: true},
+		{Name: "client_latency_growth", Value: r.neighbour.growth(), Unit: "ratio-max", Bar: barClient, AtMost: true},
 	}
 }
 
