@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -38,8 +39,10 @@ type sustained struct {
 	late time.Duration
 	// steady are adoptions at 400 an hour.
 	steady score
-	// rss is the process's memory at the end of each minute.
-	rss []int64
+	// rss is the process's memory at the end of each minute, and heap what Go has of
+	// it in use: the rest is librbd's, and what malloc keeps.
+	rss  []int64
+	heap []uint64
 }
 
 // sustain has a burst of disks die again and again, and the service adopt them.
@@ -62,6 +65,9 @@ func (b *bench) sustain(ctx context.Context, long time.Duration) (s sustained, e
 	note := func() error {
 		rss, err := memory()
 		s.rss = append(s.rss, rss)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		s.heap = append(s.heap, m.HeapInuse)
 		return err
 	}
 	began := b.now()
@@ -151,6 +157,10 @@ func (s *sustained) print(w io.Writer) {
 	fmt.Fprintf(w, "one at a time, 400 an hour: %.0f epochs of the OSD map per 1,000 seals\nmemory, by the minute, in MB:", s.steady.epochsPer1000())
 	for _, r := range s.rss {
 		fmt.Fprintf(w, " %.0f", float64(r)/1e6)
+	}
+	fmt.Fprint(w, "\nof that in Go's heap:")
+	for _, h := range s.heap {
+		fmt.Fprintf(w, " %.0f", float64(h)/1e6)
 	}
 	fmt.Fprint(w, "\n\n")
 }
