@@ -57,6 +57,16 @@ func connect(t *testing.T, l *cephlab.Lab, pools ...quarantine.PoolRef) *Cluster
 	return connectWithin(t, l, testTimeout, pools...)
 }
 
+// registry is a Registry of the pools, until the test ends.
+func registry(t *testing.T, l *cephlab.Lab, pools ...quarantine.PoolRef) *Registry {
+	t.Helper()
+	r, err := NewRegistry(connect(t, l, pools...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func connectWithin(t *testing.T, l *cephlab.Lab, timeout time.Duration, pools ...quarantine.PoolRef) *Cluster {
 	t.Helper()
 	cfg := ClusterConfig{Name: "lab", Conf: l.Conf, User: cephlab.Quarantine, OpTimeout: timeout, Workers: 64}

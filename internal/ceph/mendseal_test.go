@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/ceph/go-ceph/rados"
+	"github.com/ceph/go-ceph/rbd"
 
 	cephlab "quarantine/integration/ceph"
 	"quarantine/internal/quarantine"
@@ -19,10 +21,7 @@ func TestSealWithoutObjectMap(t *testing.T) {
 	const held = "what it held"
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	cloud := newCloud(t, l)
 	ctx := testContext(t)
 	key, err := cloud.CloudCreate(pool, "disk", 8<<20)
@@ -46,7 +45,7 @@ func TestSealWithoutObjectMap(t *testing.T) {
 	if err := img.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err = newCloud(t, l).in(pool, func(io *rados.IOContext) error {
+	err = cloud.in(pool, func(io *rados.IOContext) error {
 		return io.Delete(fmt.Sprintf("rbd_object_map.%s.%016x", key.ImageID, id))
 	})
 	if err != nil {
@@ -90,5 +89,15 @@ func TestSealWithoutObjectMap(t *testing.T) {
 	read()
 	if err := r.Clone(ctx, pool, key.ReservedName(), pool, "clone"); err != nil {
 		t.Errorf("a clone of it: %v", err)
+	}
+	err = cloud.in(pool, func(io *rados.IOContext) error { return rbd.RemoveImage(io, "clone") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := NewRemover(r, time.Now).Strip(ctx, key); err != nil {
+		t.Errorf("its snapshots cannot be removed: %v", err)
+	}
+	if info, err := r.LookAt(ctx, key); err != nil || len(info.Snapshots) != 0 {
+		t.Errorf("left are %+v, %v", info.Snapshots, err)
 	}
 }

@@ -144,10 +144,7 @@ func TestReadSealedMissesNothing(t *testing.T) {
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
 	cl := newCloud(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	for n := range 12 {
 		seed := uint64(time.Now().UnixNano()) // another history every time; it is logged
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

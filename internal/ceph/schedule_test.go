@@ -13,10 +13,7 @@ func TestPurgeSchedules(t *testing.T) {
 	t.Parallel()
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	if got, err := r.PurgeSchedules(t.Context(), pool); err != nil || len(got) != 0 {
 		t.Fatalf("a new pool: %q, %v", got, err)
 	}

@@ -21,10 +21,7 @@ func TestStripOfProtectedSnapshots(t *testing.T) {
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
 	cl := newCloud(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	key, err := cl.CloudCreate(pool, "base", 8<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -104,10 +101,7 @@ func TestInspectNamesClonesOfFormat2(t *testing.T) {
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
 	cl := newCloud(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	if _, err := cl.CloudCreate(pool, "base", 8<<20); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +120,7 @@ func TestInspectNamesClonesOfFormat2(t *testing.T) {
 		return errors.Join(err, img.Close())
 	}
 	var disk quarantine.Key
-	err = cl.in(pool, func(io *rados.IOContext) (err error) {
+	err := cl.in(pool, func(io *rados.IOContext) (err error) {
 		if err := clone(io, "base", "disk"); err != nil {
 			return err
 		}

@@ -42,14 +42,11 @@ func TestListTrashOfThousands(t *testing.T) {
 	t.Parallel()
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	ctx := testContext(t)
 	const entries = 3500
 	deleted := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
-	err = newCloud(t, l).in(pool, func(io *rados.IOContext) error {
+	err := newCloud(t, l).in(pool, func(io *rados.IOContext) error {
 		omap := map[string][]byte{}
 		for i := range entries {
 			omap[fmt.Sprintf("id_%012x", i)] = encodeTrashSpec(sourceUser, fmt.Sprint("disk", i%7), deleted, deleted.AddDate(10, 0, 0))
@@ -99,11 +96,8 @@ func TestListTrashWithAStrangeEntry(t *testing.T) {
 	t.Parallel()
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = newCloud(t, l).in(pool, func(io *rados.IOContext) error {
+	r := registry(t, l, pool)
+	err := newCloud(t, l).in(pool, func(io *rados.IOContext) error {
 		return io.SetOmap(trashObject, map[string][]byte{"id_1": []byte("strange")})
 	})
 	if err != nil {
@@ -120,10 +114,7 @@ func TestListTrashOfADeletedPool(t *testing.T) {
 	t.Parallel()
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	ctx := testContext(t)
 	if _, err := quarantine.ListTrash(ctx, r, pool); err != nil {
 		t.Fatal(err)
@@ -152,10 +143,7 @@ func TestAnImageWithoutItsParentIsNotCalledMissing(t *testing.T) {
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
 	cl := newCloud(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	base, err := cl.CloudCreate(pool, "base", 4<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -203,10 +191,7 @@ func TestRestoreAfterAMoveThatWasCutShort(t *testing.T) {
 	t.Parallel()
 	l := cephlab.Shared(t)
 	pool := newPool(t, l)
-	r, err := NewRegistry(connect(t, l, pool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := registry(t, l, pool)
 	ctx := testContext(t)
 	cloud := newCloud(t, l)
 	deleted := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

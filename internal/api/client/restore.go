@@ -39,25 +39,37 @@ func (c *Client) Restore(ctx context.Context, id string, r wire.RestoreRequest, 
 // steps sends a call, tells of each step of its answer as it comes, and returns
 // the last one, or the error that it has.
 func (c *Client) steps(ctx context.Context, k call, tell func(wire.Step)) (last wire.Step, err error) {
-	err = c.open(ctx, k, func(body io.Reader) error {
-		steps := json.NewDecoder(body)
-		for {
-			var s wire.Step
-			err := steps.Decode(&s)
-			switch {
-			case errors.Is(err, io.EOF):
-				return c.noAnswer(ctx, k, true, errors.New("the answer ended before the restore did"))
-			case err != nil:
-				return c.noAnswer(ctx, k, true, fmt.Errorf("read the answer: %w", err))
-			case s.Last():
-				last = s
-				if s.Error != nil {
-					return s.Error
-				}
-				return nil
-			}
+	err = lines(ctx, c, k, "the restore", func(s wire.Step) (bool, error) {
+		if !s.Last() {
 			tell(s)
+			return false, nil
 		}
+		last = s
+		if s.Error != nil {
+			return true, s.Error
+		}
+		return true, nil
 	})
 	return last, err
+}
+
+// lines sends a call, and hands over each line of its answer as it comes, until
+// take says that it was the last one, or fails. what is named in the error if none
+// was.
+func lines[T any](ctx context.Context, c *Client, k call, what string, take func(T) (last bool, err error)) error {
+	return c.open(ctx, k, func(body io.Reader) error {
+		dec := json.NewDecoder(body)
+		for {
+			var line T
+			switch err := dec.Decode(&line); {
+			case errors.Is(err, io.EOF):
+				return c.noAnswer(ctx, k, true, fmt.Errorf("the answer ended before %s did", what))
+			case err != nil:
+				return c.noAnswer(ctx, k, true, fmt.Errorf("read the answer: %w", err))
+			}
+			if last, err := take(line); last || err != nil {
+				return err
+			}
+		}
+	})
 }
