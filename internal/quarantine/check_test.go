@@ -52,7 +52,7 @@ func (w *world) alter(key quarantine.Key, edit func(d *quarantine.Disk)) {
 	}
 }
 
-// record puts a record on the image that says something else than the row.
+// forgeRecord puts a record on the image that says something else than the row.
 func (w *world) forgeRecord(key quarantine.Key, edit func(d *quarantine.Disk)) {
 	w.t.Helper()
 	d := w.disk(key)

@@ -7,6 +7,7 @@ import (
 	"quarantine/internal/quarantine"
 )
 
+// Who asks for a copy after an earlier one was purged gets another, and until then
 // the original is not purged. A policy's wish was fulfilled by the first.
 func TestCopyThatIsGoneIsNone(t *testing.T) {
 	w := newWorld(t)
@@ -41,4 +42,24 @@ func TestCopyThatIsGoneIsNone(t *testing.T) {
 	w.is(key, quarantine.Expiring)
 	w.isolate()
 	w.copyOf(key)
+}
+
+// The copy of a disk that was evicted is not on its way out, and its record says
+// nothing else: a check finds that they agree.
+func TestCopyOfAnEvictedDisk(t *testing.T) {
+	w := newWorld(t)
+	w.evidencePool()
+	w.isolates()
+	key := w.quarantined()
+	w.alter(key, func(d *quarantine.Disk) {
+		d.State, d.ExpiringAt = quarantine.Expiring, w.now()
+		d.EarlyBy, d.EarlyReason = quarantine.EarlyByCapacity, "pool vms is too full"
+	})
+	w.forgeRecord(key, func(*quarantine.Disk) {})
+	w.isolate()
+	c := w.copyOf(key)
+	if on, err := w.recordOn(c); err != nil || on.EarlyBy != "" || on.EarlyReason != "" {
+		t.Errorf("the record says %q, %q, %v", on.EarlyBy, on.EarlyReason, err)
+	}
+	w.sound("after the copy")
 }
