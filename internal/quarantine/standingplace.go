@@ -62,7 +62,8 @@ func (h *StandingHolds) Place(ctx context.Context, actor string, s StandingHold)
 			return o, nil
 		}
 	}
-	s.ID = digest("standing", s.CaseID, string(s.Kind), s.Value, h.ledger.clock().UTC().Format(time.RFC3339Nano))
+	// How many there are tells it from one that was released in this moment.
+	s.ID = digest("standing", s.CaseID, string(s.Kind), s.Value, h.ledger.clock().UTC().Format(time.RFC3339Nano), fmt.Sprint(len(all)))
 	s.By, s.At, s.ReleasedAt, s.ReleasedBy, s.ReleaseReason, s.Version = actor, now, time.Time{}, "", "", 0
 	if !s.Until.IsZero() {
 		s.Until = s.Until.UTC().Truncate(time.Second)
