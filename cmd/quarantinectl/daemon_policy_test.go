@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -52,4 +53,25 @@ func explainFactsOf(w http.ResponseWriter, r *http.Request) {
 	reply(w)(wire.FactsExplanation{DeletedAt: in.DeletedAt, RetainUntil: in.DeletedAt.Add(24 * time.Hour),
 		Decision: quarantine.Decision{Retain: 24 * time.Hour, Rule: in.ResourceName, Reason: "because"},
 		Trace:    []policy.RuleTrace{{Rule: in.ResourceName, File: "default.yaml", Retain: "1d", Outcome: policy.Matched}}}, err)
+}
+
+// applyPolicy says how far it is, and then what came of it: of one disk it failed
+// where the reason says so, and nothing is shortened where it says that.
+func applyPolicy(w http.ResponseWriter, r *http.Request) {
+	var in wire.ApplyRequest
+	if err := decode(r, &in); err != nil {
+		reply(w)(nil, err)
+		return
+	}
+	res := quarantine.PolicyApplication{Policy: "c0ffee", Disks: 5, Longer: 1, Stricter: 1, Protected: 1, Shorter: 2,
+		Request: &quarantine.Request{ID: "9c0ffee0c0ffee09", Kind: quarantine.RequestApplyPolicy, Subject: "c0ffee", RequestedBy: "ada", State: quarantine.RequestOpen}}
+	switch in.Reason {
+	case "fails":
+		res.Failed, res.Errors = 1, []string{"disk 3fa1c09be2d47a55: no answer"}
+	case "lengthens":
+		res.Shorter, res.Request = 0, nil
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	_ = json.NewEncoder(w).Encode(wire.ApplyLine{Done: 3, Total: 5})
+	_ = json.NewEncoder(w).Encode(wire.ApplyLine{Result: &res})
 }

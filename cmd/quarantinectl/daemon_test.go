@@ -70,6 +70,7 @@ func newDaemon() *daemon {
 	mux.HandleFunc("GET /v1/coverage", func(w http.ResponseWriter, r *http.Request) { reply(w)(coverageOf(r.URL.Query().Get("cloud"))) })
 	mux.HandleFunc("POST /v1/policy/simulate", simulate)
 	mux.HandleFunc("GET /v1/policy/locks", func(w http.ResponseWriter, _ *http.Request) { reply(w)(policyLocks(), nil) })
+	mux.HandleFunc("POST /v1/policy/apply", applyPolicy)
 	mux.HandleFunc("POST /v1/policy/{act}", lockRule)
 	mux.HandleFunc("POST /v1/policy/explain", explainFactsOf)
 	mux.HandleFunc("GET /v1/policy/explain", func(w http.ResponseWriter, r *http.Request) { reply(w)(alive(r.URL.Query().Get("resource"))) })

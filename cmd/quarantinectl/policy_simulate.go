@@ -119,6 +119,12 @@ func bars(now, then, most int64) string {
 // outcome says in sentences what would be different.
 func outcome(p *page, s quarantine.Simulation) {
 	p.line("%d disks died before %s; %d would be kept for a shorter time, %d for a longer one", s.Disks, moment(s.To), s.Shorter, s.Longer)
+	if s.Stricter > 0 {
+		p.line("kept as long as now, and protected more: %d disks", s.Stricter)
+	}
+	if s.Protected > 0 {
+		p.line("kept longer than the policy would, by a hold or by compliance: %d disks", s.Protected)
+	}
 	if s.Gone.Disks > 0 {
 		p.line("gone by now, and kept today: %d disks, %s", s.Gone.Disks, size(s.Gone.Bytes))
 	}
@@ -182,16 +188,16 @@ func difference(c quarantine.SimulatedChange) string {
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 func policyDiffCommand(a *app) *cobra.Command {
-	r := wire.SimulateRequest{InQuarantine: true, Changes: 100}
+	r := wire.SimulateRequest{Apply: true, Changes: 100}
 	var path string
 	cmd := &cobra.Command{
 		Use:   "diff --policies PATH",
 		Short: "Say which disks in quarantine another policy would keep for another time",
 		Long: `Decide about every disk in quarantine anew, under another policy, and say which
 would be kept for another time, the most shortened first. Nothing is changed. A
-policy that is put in force does not shorten what was promised: these disks
-would have been kept so if it had been in force at their capture, and those that
-come will be.
+policy that is put in force decides about what comes, and leaves what was
+promised as it is, until it is applied (quarantinectl policy apply): that does
+what is told here.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitUnreachable),
 		Example: "  quarantinectl policy diff --policies policies.new",
 		Args:    cobra.NoArgs,
@@ -201,16 +207,19 @@ come will be.
 		if err != nil {
 			return err
 		}
-		return a.print(sim, func(p *page) {
-			if sim.Shorter+sim.Longer == 0 && len(sim.Moves) == 0 {
-				p.line("no difference for any of the %d disks in quarantine", sim.Disks)
-				return
-			}
-			outcome(p, sim)
-			changes(p, sim)
-		})
+		return a.print(sim, func(p *page) { differences(p, sim) })
 	})
 	policiesFlag(cmd, &path)
 	cmd.Flags().IntVar(&r.Changes, "changes", r.Changes, "name so many changed disks at most")
 	return cmd
+}
+
+// differences tells what applying a policy would change.
+func differences(p *page, s quarantine.Simulation) {
+	if s.Shorter+s.Longer+s.Stricter+s.Protected == 0 && len(s.Moves) == 0 {
+		p.line("no difference for any of the %d disks in quarantine", s.Disks)
+		return
+	}
+	outcome(p, s)
+	changes(p, s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ import (
 func requestCommand(a *app) *cobra.Command {
 	return group(a, "request", "Approve what takes two people, and look at what waits",
 		`Approve what takes two people, and look at what waits. Requests are made with
-quarantinectl purge and quarantinectl shorten.`,
+quarantinectl purge, quarantinectl shorten and quarantinectl policy apply.`,
 		requestListCommand(a), requestShowCommand(a), requestApproveCommand(a), requestDenyCommand(a), requestWithdrawCommand(a))
 }
 
@@ -154,6 +155,8 @@ func (a *app) asked(r quarantine.Request) error {
 	switch {
 	case r.State == quarantine.RequestOpen:
 		word = "waits for another person until " + exact(r.ExpiresAt)
+	case r.State == quarantine.RequestApproved && r.Outcome == "":
+		word = "is approved, and goes on by itself"
 	case r.State == quarantine.RequestDone && r.Kind == quarantine.RequestPurgeEarly:
 		word = "is done; the space is freed by the collector when the grace period is over"
 	case r.State == quarantine.RequestDone && r.Detail["until"] != "":
@@ -184,6 +187,10 @@ func showRequest(p *page, r quarantine.Request) {
 	}
 	if kept := r.Detail["kept_until"]; kept != "" {
 		p.field("kept until", kept)
+	}
+	if n := r.Detail["disks"]; n != "" {
+		bytes, _ := strconv.ParseInt(r.Detail["bytes"], 10, 64) // 0: not known
+		p.field("shortens", n+" disks, "+size(bytes))
 	}
 	p.field("expires", exact(r.ExpiresAt))
 	if r.DecidedBy != "" {

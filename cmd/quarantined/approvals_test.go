@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,83 @@ func TestTwoPeople(t *testing.T) {
 		if f.Subject == "approvals" && (f.Severity != quarantine.SeverityOK || !strings.Contains(f.Problem, "required")) {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// Two people have a shorter policy applied to what is in quarantine: not to what is
+// held, and by nobody alone. It is done after the daemon's death, too, and stands when
+// the catalog is lost. What a longer one gives back, it gives at once.
+func TestApplyPolicyByTwo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	p := s.start()
+	ctx := t.Context()
+	for _, name := range []string{"vm-1_disk", "vm-2_disk", "vm-3_disk"} {
+		s.image(name)
+		s.remove(name)
+	}
+	disks := p.wait(3, quarantine.Quarantined)
+	held := disks[2]
+	if _, err := p.Hold(ctx, held.ID, wire.HoldRequest{CaseID: "C-1", Reason: "a question"}); err != nil {
+		t.Fatal(err)
+	}
+	kept := func(when string, d wire.Disk, until time.Time) {
+		t.Helper()
+		if is, err := p.Disk(ctx, d.ID); err != nil || !is.RetainUntil.Equal(until) {
+			t.Errorf("%s: %s is kept until %s, %v; want %s", when, d.OriginalName, is.RetainUntil, err, until)
+		}
+	}
+	// A disk that came in the second of the request is not in it.
+	eventually(t, "the second is over", func() error {
+		if last := disks[2].QuarantinedAt; !time.Now().After(last.Add(time.Second)) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	write(t, s.policyPath, "default: {retain: 3d}\n")
+	res, err := p.ApplyPolicy(ctx, wire.ApplyRequest{Reason: "the agreement"}, nil)
+	if err != nil || res.Shorter != 2 || res.Protected != 1 || res.Longer != 0 || res.Request == nil {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if _, err := p.Approve(ctx, res.Request.ID, wire.ReasonRequest{Reason: "mine"}); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("one's own is approved: %v", err)
+	}
+	kept("asked for", disks[0], disks[0].RetainUntil)
+	p.kill()
+	p = s.start()
+	if _, err := p.second().Approve(ctx, res.Request.ID, wire.ReasonRequest{Reason: "agreed"}); err != nil {
+		t.Fatal(err)
+	}
+	p.kill() // perhaps in the middle
+	p = s.start()
+	eventually(t, "it is done", func() error {
+		r, err := p.Request(ctx, res.Request.ID)
+		if err == nil && r.State != quarantine.RequestDone {
+			err = fmt.Errorf("it is %s: %s", r.State, r.Outcome)
+		}
+		return err
+	})
+	p.job(quarantine.JobReconcile)
+	for _, when := range []string{"applied", "the catalog was lost"} {
+		for _, d := range disks[:2] {
+			kept(when, d, d.QuarantinedAt.Add(3*day))
+		}
+		kept(when, held, held.RetainUntil)
+		p.kill()
+		s.loseCatalog()
+		p = s.start()
+		p.wait(3, quarantine.Quarantined)
+	}
+	s.shiftClock(4 * day)
+	p.job(quarantine.JobCollect)
+	p.wait(2, quarantine.Expiring)
+	write(t, s.policyPath, "default: {retain: 30d}\n")
+	if res, err = p.ApplyPolicy(ctx, wire.ApplyRequest{Reason: "after all"}, nil); err != nil || res.Longer+res.Stricter != 3 || res.Shorter != 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	p.wait(3, quarantine.Quarantined)
+	for _, d := range disks {
+		kept("lengthened", d, d.QuarantinedAt.Add(30*day))
 	}
 }
 

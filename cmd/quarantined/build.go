@@ -45,6 +45,7 @@ type daemon struct {
 type services struct {
 	recorder   *quarantine.Recorder
 	adopter    *quarantine.Adopter
+	applier    *quarantine.PolicyApplier
 	holds      *quarantine.Holds
 	restorer   *quarantine.Restorer
 	clouder    *quarantine.CloudRestorer
@@ -199,8 +200,9 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 	s.collector = quarantine.NewCollector(ledger, d.registry, ceph.NewRemover(d.registry, d.clock), d.registry, d.policies, d.catalog, safety)
 	s.standing = quarantine.NewStandingHolds(s.adopter, d.catalog, sweepRequests)
 	s.cases = quarantine.NewCases(s.holds, d.catalog, s.standing)
+	s.applier = quarantine.NewPolicyApplier(s.adopter, d.policies, d.catalog, d.cfg.Capture.Workers)
 	s.approvals = quarantine.NewApprovals(ledger, d.catalog, map[string]quarantine.RequestAct{
-		quarantine.RequestPurgeEarly: s.collector.EarlyPurge(), quarantine.RequestShorten: s.holds.Shorten(),
+		quarantine.RequestPurgeEarly: s.collector.EarlyPurge(), quarantine.RequestShorten: s.holds.Shorten(), quarantine.RequestApplyPolicy: s.applier.Shorten(),
 	}, d.cfg.Approvals.domain())
 	s.capacity = quarantine.NewCapacity(d.registry, d.catalog, d.registry, d.cfg.watermarks(d.registry.Pools()))
 	s.collector.MakeRoom(s.capacity)

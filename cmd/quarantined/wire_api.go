@@ -72,7 +72,7 @@ func (d *daemon) wireServer(m *metrics.Metrics, ready func(string)) error {
 		Clouder:  clouder{s.clouder, s.collector, d.log.With("component", "api")},
 		Exporter: s.exporter, Isolator: s.isolator, Cases: s.cases, CaseViews: s.cases, Standing: s.standing, Approvals: s.approvals, Requests: d.catalog,
 		Pauser: s.collector, Guards: guards{s.guard, d.registry}, Jobs: d.jobs, Doctor: s.doctor, Checker: s.checker,
-		Policy: explainer{d.policies, d.registry}, Locks: d.policies, Sightings: d.catalog, Coverage: s.inquirer, Simulator: quarantine.NewSimulator(d.catalog, d.registry, d.clock), Parents: s.flattener, Capacity: s.capacity, Clusters: d.registry,
+		Policy: explainer{d.policies, d.registry}, Locks: d.policies, Sightings: d.catalog, Coverage: s.inquirer, Simulator: quarantine.NewSimulator(d.catalog, d.registry, d.clock), Applier: s.applier, Parents: s.flattener, Capacity: s.capacity, Clusters: d.registry,
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {
 			if err := d.restoreHolds(ctx); err != nil {
 				return quarantine.Report{}, err

@@ -17,16 +17,14 @@ type Checker interface {
 	Run(ctx context.Context, found func(quarantine.CheckFinding) error, progress quarantine.Progress) (quarantine.CheckResult, error)
 }
 
-// checkLines writes a check's lines as they come. The check waits for the
-// client: there is no bound to how much it can find, and nothing waits for the
-// check.
-type checkLines struct {
+// liveLines writes lines as they come. Whoever sends them waits for the client.
+type liveLines struct {
 	x     *exchange
 	mu    sync.Mutex
 	begun bool
 }
 
-func (l *checkLines) send(line wire.CheckLine) error {
+func (l *liveLines) send(line any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.begun {
@@ -43,13 +41,15 @@ func (l *checkLines) send(line wire.CheckLine) error {
 	return nil
 }
 
-// check compares everything, and ends when its client goes away.
+// check compares everything, and ends when its client goes away. It waits for the
+// client: there is no bound to how much it can find, and nothing waits for the
+// check.
 func (s *Server) check(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 	return &huma.StreamResponse{Body: func(huma.Context) {
 		x := exchangeOf(ctx)
 		stop := unblock(ctx, x)
 		defer stop()
-		out := &checkLines{x: x}
+		out := &liveLines{x: x}
 		res, err := s.cfg.Checker.Run(ctx,
 			func(f quarantine.CheckFinding) error { return out.send(wire.CheckLine{Finding: &f}) },
 			func(done, total uint64) { _ = out.send(wire.CheckLine{Done: done, Total: total}) }) // the next finding, or the end, notices that the client is gone

@@ -54,6 +54,7 @@ type Config struct {
 	Sightings Sightings
 	Coverage  Coverage
 	Simulator Simulator
+	Applier   PolicyApplier
 	Parents   Parents
 	Capacity  Capacity
 	Rebuild   func(ctx context.Context, actor string) (quarantine.Report, error)
@@ -208,6 +209,7 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
+	quarantine.PolicyInForce
 }
 
 // Sightings finds what is alive: *catalog.Catalog.

@@ -57,6 +57,7 @@ func routesOf(d quarantine.Disk) []route {
 		{"POST", "/v1/collect/pause", reason, api.RoleOperator},
 		{"POST", "/v1/collect/resume", reason, api.RoleAdmin},
 		{"POST", "/v1/policy/simulate", `{"policies":[{"name":"p.yaml","text":"default: {retain: 1d}"}]}`, api.RoleOperator},
+		{"POST", "/v1/policy/apply", `{"reason":"because"}`, api.RoleAdmin},
 		{"GET", "/v1/policy/explain?resource=alive", "", api.RoleViewer},
 		{"POST", "/v1/policy/explain", `{"resource_name":"web"}`, api.RoleViewer},
 		{"GET", "/v1/policy/locks", "", api.RoleViewer},

@@ -60,6 +60,10 @@ func (s *Server) routes() {
 	register(s, post("/v1/collect/pause", "pause-collect", "Remove nothing, until that is lifted"), RoleOperator, s.pauseCollect)
 	register(s, post("/v1/collect/resume", "resume-collect", "Lift a pause"), RoleAdmin, s.resumeCollect)
 	register(s, post("/v1/policy/simulate", "simulate-policy", "Replay the history under another policy, and change nothing"), RoleOperator, s.simulate)
+	apply := post("/v1/policy/apply", "apply-policy", "Decide about what is in quarantine anew, by the policy in force")
+	apply.Description = "What that keeps for longer is done at once; what it would keep for a shorter time becomes a request for another person's approval. " +
+		"Lines that tell how far it is, and a last one with what came of it, or why it ended before. Without a last line the outcome is unknown; it may be repeated."
+	register(s, s.answers(apply, stepsType, schemaOf[wire.ApplyLine](s)), RoleAdmin, s.applyPolicy)
 	register(s, get("/v1/policy/explain", "explain-alive", "Say what would be decided about what is alive, if it were deleted now"), RoleViewer, s.explainAlive)
 	register(s, post("/v1/policy/explain", "explain-facts", "Say what would be decided by the facts in the request, of what never was"), RoleViewer, s.explainFacts)
 	register(s, get("/v1/policy/locks", "list-locks", "List the locked rules of the policy in force"), RoleViewer, s.listLocks)

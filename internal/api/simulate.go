@@ -21,13 +21,27 @@ const (
 	simulatedPoints = 30
 )
 
+// simulated is the policy that a request is about.
+func (s *Server) simulated(ctx context.Context, r wire.SimulateRequest) (quarantine.Decider, error) {
+	switch {
+	case r.InForce && len(r.Policies) > 0:
+		return nil, invalidf("body: a policy is given, and in_force")
+	case r.InForce:
+		p, _, err := s.cfg.Policy.InForce(ctx)
+		return p, err
+	case len(r.Policies) == 0:
+		return nil, invalidf("body.policies: no policy is given, and not in_force")
+	}
+	return policy.Parse("the policy", r.Policies)
+}
+
 // simulate replays the catalog's history under the policy in the request.
 func (s *Server) simulate(ctx context.Context, in *simulateInput) (*answer[quarantine.Simulation], error) {
-	other, err := policy.Parse("the policy", in.Body.Policies)
+	other, err := s.simulated(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	o := quarantine.SimulationOptions{From: in.Body.From, To: in.Body.To, Changes: in.Body.Changes, InQuarantine: in.Body.InQuarantine}
+	o := quarantine.SimulationOptions{From: in.Body.From, To: in.Body.To, Changes: in.Body.Changes, Apply: in.Body.Apply}
 	if o.To.IsZero() {
 		o.To = s.cfg.Clock().UTC().Truncate(time.Second).Add(time.Second) // with what dies just now
 	}

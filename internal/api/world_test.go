@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -55,19 +54,22 @@ var (
 // world is a server over real domain services, a Ceph in memory and a catalog
 // in a file. What the daemon itself implements (jobs, doctor, status) is fake.
 type world struct {
-	t       *testing.T
-	ctx     context.Context
-	cfg     api.Config
-	server  *api.Server
-	http    *httptest.Server
-	client  *http.Client
-	ceph    *fakeceph.Ceph
-	cloud   *fakecloud.Cloud // restored to: its volumes are in vms, its images in one
-	catalog *catalog.Catalog
-	custody *custody
-	jobs    *jobs
-	adopter *quarantine.Adopter
-	record  *quarantine.Recorder
+	t         *testing.T
+	ctx       context.Context
+	cfg       api.Config
+	server    *api.Server
+	http      *httptest.Server
+	client    *http.Client
+	ceph      *fakeceph.Ceph
+	cloud     *fakecloud.Cloud // restored to: its volumes are in vms, its images in one
+	catalog   *catalog.Catalog
+	custody   *custody
+	jobs      *jobs
+	adopter   *quarantine.Adopter
+	applier   *quarantine.PolicyApplier
+	rules     string // the policy's file
+	approvals *quarantine.Approvals
+	record    *quarantine.Recorder
 
 	log      *syncBuffer // the API's own
 	netLog   *syncBuffer // net/http's
@@ -124,11 +126,9 @@ func (w *world) wire() {
 		}
 	})
 	w.catalog = cat
-	rules := filepath.Join(t.TempDir(), "policy.yaml")
-	if err := os.WriteFile(rules, []byte("rules:\n  - {name: web, match: 'resource_name == \"web\"', retain: 30d}\ndefault: {retain: 14d, lock: {unlock_delay: 14d}}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	policies, err := policy.NewStore(w.ctx, rules)
+	w.rules = filepath.Join(t.TempDir(), "policy.yaml")
+	w.writePolicy("30d", "14d")
+	policies, err := policy.NewStore(w.ctx, w.rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,8 +147,9 @@ func (w *world) wire() {
 	holds := quarantine.NewHolds(ledger, w.ceph, w.ceph)
 	standing := quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
 	cases := quarantine.NewCases(holds, cat, standing)
-	approvals := quarantine.NewApprovals(ledger, cat, map[string]quarantine.RequestAct{
-		quarantine.RequestPurgeEarly: collector.EarlyPurge(), quarantine.RequestShorten: holds.Shorten(),
+	w.applier = quarantine.NewPolicyApplier(w.adopter, policies, cat, 2)
+	w.approvals = quarantine.NewApprovals(ledger, cat, map[string]quarantine.RequestAct{
+		quarantine.RequestPurgeEarly: collector.EarlyPurge(), quarantine.RequestShorten: holds.Shorten(), quarantine.RequestApplyPolicy: w.applier.Shorten(),
 	}, quarantine.ApprovalsConfig{Expire: 3 * day})
 	w.cloud = fakecloud.New("vac", w.ceph, vms, one)
 	sum := func(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
@@ -175,10 +176,10 @@ func (w *world) wire() {
 			Restorer: restorer, Clouds: []quarantine.CloudWriter{w.cloud}, Deletions: cat, Snapshots: w.ceph, Reader: w.ceph, Discarder: collector, Marks: cat,
 		}), Exporter: quarantine.NewExporter(ledger, w.ceph),
 		Isolator: quarantine.NewIsolator(w.adopter, quarantine.NewHolds(ledger, w.ceph, w.ceph), w.ceph, w.ceph, w.ceph, quarantine.IsolateConfig{}),
-		Cases:    cases, CaseViews: cases, Standing: standing, Approvals: approvals, Requests: cat, Pauser: collector,
+		Cases:    cases, CaseViews: cases, Standing: standing, Approvals: w.approvals, Requests: cat, Pauser: collector,
 		Guards: guards{keeper, w.ceph}, Jobs: w.jobs, Doctor: doctor{},
 		Checker: quarantine.NewChecker(ledger, cat, w.ceph, w.ceph, w.ceph, w.ceph, quarantine.CheckConfig{Workers: 2}),
-		Policy:  explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now),
+		Policy:  explainer{policies, w.ceph}, Locks: policies, Sightings: cat, Coverage: covered{}, Simulator: quarantine.NewSimulator(cat, w.ceph, w.clock.Now), Applier: w.applier,
 		Capacity: quarantine.NewCapacity(w.ceph, cat, w.ceph, quarantine.CapacityConfig{}),
 		Parents:  quarantine.NewFlattener(ledger, w.ceph, w.ceph, cat, policies, w.ceph, nil, quarantine.FlattenConfig{}),
 		Rebuild: func(ctx context.Context, actor string) (quarantine.Report, error) {

@@ -152,6 +152,20 @@ func (s *Store) lock(rule string) (Lock, time.Duration, error) {
 	return l, delay, nil
 }
 
+// InForce reads the policy again, and returns it with its digest. A former policy,
+// which decides on while the one on disk does not load or loosens a locked rule, is
+// none that anybody means by this: quarantine.ErrRefused.
+func (s *Store) InForce(ctx context.Context) (quarantine.Decider, string, error) {
+	if err := s.Reload(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, "", err
+		}
+		return nil, "", fmt.Errorf("%w: the policy on disk is not in force: %w", quarantine.ErrRefused, err)
+	}
+	set := s.current()
+	return set, set.digest, nil
+}
+
 // Ready returns why the policy in force is not the one on disk, or nil.
 func (s *Store) Ready() error {
 	s.mu.RLock()

@@ -30,6 +30,7 @@ type Approvals struct {
 	requests Requests
 	acts     map[string]RequestAct
 	cfg      ApprovalsConfig
+	woken    chan struct{} // has one when a lengthy act waits
 }
 
 // ApprovalsConfig tunes the Approvals.
@@ -45,7 +46,7 @@ type ApprovalsConfig struct {
 
 // NewApprovals makes the service. acts are the kinds of requests there are.
 func NewApprovals(l *Ledger, requests Requests, acts map[string]RequestAct, cfg ApprovalsConfig) *Approvals {
-	return &Approvals{ledger: l, requests: requests, acts: maps.Clone(acts), cfg: cfg}
+	return &Approvals{ledger: l, requests: requests, acts: maps.Clone(acts), cfg: cfg, woken: make(chan struct{}, 1)}
 }
 
 // Wish is what somebody asks for.
@@ -90,7 +91,7 @@ func (a *Approvals) Ask(ctx context.Context, actor string, w Wish) (Request, err
 	if err := act.Prepare(ctx, &r); err != nil {
 		return Request{}, err
 	}
-	r, err = a.put(ctx, r, r.entry("request", actor, w.Reason))
+	r, err = a.put(ctx, r, r.entry(actRequest, actor, w.Reason))
 	if err != nil || !a.cfg.Alone || !w.MayApprove || w.Kind != RequestPurgeEarly {
 		return r, err
 	}
@@ -136,7 +137,7 @@ func (a *Approvals) Approve(ctx context.Context, actor, id, reason string) (Requ
 }
 
 func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone bool) (Request, error) {
-	return a.decide(ctx, actor, id, reason, "approve", func(r Request, e Entry) (Request, error) {
+	return a.decide(ctx, actor, id, reason, actApprove, func(r Request, e Entry) (Request, error) {
 		if r.RequestedBy == actor && !alone {
 			return r, a.ledger.refuse(ctx, Disk{ID: r.Disk}, e, refusedf("request %s is your own; it takes another person to approve it", id))
 		}
@@ -155,6 +156,10 @@ func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone
 		if err != nil {
 			return r, err
 		}
+		if _, later := act.(lengthyAct); later {
+			a.wake()
+			return r, nil
+		}
 		return a.perform(context.WithoutCancel(ctx), r)
 	})
 }
@@ -168,7 +173,10 @@ func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error)
 	if err != nil {
 		return r, fmt.Errorf("read from the custody log what became of request %s: %w", r.ID, err)
 	}
-	states := map[string]RequestState{"approve": RequestRefused, "deny": RequestDenied, "withdraw": RequestWithdrawn, "request-expired": RequestExpired}
+	states := map[string]RequestState{actApprove: RequestRefused, "deny": RequestDenied, "withdraw": RequestWithdrawn, "request-expired": RequestExpired}
+	if err := a.ensureTold(ctx, r, entries, r.entry(actRequest, r.RequestedBy, r.Reason)); err != nil {
+		return r, err
+	}
 	for _, e := range entries {
 		state, ends := states[e.Act]
 		if !ends || e.Outcome != OutcomeDone || e.Detail[detailRequest] != r.ID {
@@ -184,6 +192,28 @@ func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error)
 		return saved, refused
 	}
 	return r, nil
+}
+
+// ensureTold refuses a request of which the custody log does not know who asked, or
+// who approved: a row can be written by whoever has the catalog. Where a crash kept
+// the end of that act from the log, it is written now; else nobody could prove later
+// that two people agreed.
+func (a *Approvals) ensureTold(ctx context.Context, r Request, entries []Entry, by Entry) error {
+	begun := false
+	for _, e := range entries {
+		if e.Act != by.Act || e.Actor != by.Actor || e.Detail[detailRequest] != r.ID {
+			continue
+		}
+		if e.Outcome == OutcomeDone {
+			return nil
+		}
+		begun = begun || e.Outcome == OutcomeIntent
+	}
+	if !begun {
+		return refusedf("request %s: the custody log does not have that %s did so (%s); ask anew", r.ID, by.Actor, by.Act)
+	}
+	a.ledger.note(ctx, Disk{ID: r.Disk}, by)
+	return nil
 }
 
 // Deny ends a request with a no.
@@ -292,10 +322,25 @@ func (a *Approvals) sweepOne(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	case r.State == RequestApproved:
-		_, err = a.perform(ctx, r)
+		err = a.goOn(ctx, r)
 	case r.State == RequestOpen && a.over(r):
 		_, err = a.expire(ctx, r, "")
 	}
+	return err
+}
+
+// goOn performs the act of a request that was approved, and was not done.
+func (a *Approvals) goOn(ctx context.Context, r Request) error {
+	entries, err := a.ledger.past.Entries(ctx, r.Disk)
+	if err != nil {
+		return fmt.Errorf("read from the custody log who approved request %s: %w", r.ID, err)
+	}
+	if err := a.ensureTold(ctx, r, entries, r.entry(actApprove, r.DecidedBy, r.DecisionReason)); err != nil {
+		r.State, r.Outcome = RequestRefused, err.Error()
+		_, perr := a.requests.PutRequest(ctx, r)
+		return errors.Join(err, perr)
+	}
+	_, err = a.perform(ctx, r)
 	return err
 }
 
@@ -311,6 +356,15 @@ func (a *Approvals) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-a.woken:
 		}
+	}
+}
+
+// wake has Run sweep at once.
+func (a *Approvals) wake() {
+	select {
+	case a.woken <- struct{}{}:
+	default: // it will
 	}
 }

@@ -303,6 +303,41 @@ func TestShortenByTwo(t *testing.T) {
 	})
 }
 
+// A request that somebody wrote into the catalog, and that the custody log does not
+// know, is not approved; nor is one done that only the catalog has as approved.
+func TestForgedRequestsDoNothing(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	r := w.wish(quarantine.RequestShorten, key, t0.Add(5*day))
+	forge := func(edit func(*quarantine.Request)) string {
+		t.Helper()
+		f := r
+		f.Version = 0
+		edit(&f)
+		if _, err := w.store.PutRequest(w.ctx, f); err != nil {
+			t.Fatal(err)
+		}
+		return f.ID
+	}
+	asked := forge(func(f *quarantine.Request) { f.ID = "0000000000000001" })
+	_, err := w.approvals.Approve(w.ctx, "bob", asked, "agreed")
+	w.refused("one that nobody asked for", err)
+	other := forge(func(f *quarantine.Request) { f.ID, f.RequestedBy = r.ID+"x", "eve" })
+	_, err = w.approvals.Approve(w.ctx, "bob", other, "agreed")
+	w.refused("one that another asked for", err)
+	approved := forge(func(f *quarantine.Request) {
+		f.ID, f.State, f.DecidedBy, f.DecisionReason = "0000000000000002", quarantine.RequestApproved, "bob", "agreed"
+	})
+	w.refused("the sweep", w.approvals.Sweep(w.ctx))
+	if got := w.request(approved); got.State != quarantine.RequestRefused {
+		t.Errorf("%+v", got)
+	}
+	w.keptUntil(key, t0.Add(retain))
+	if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+		t.Errorf("the true one: %v", err)
+	}
+}
+
 // A process that dies at any point of an approval leaves a request that a later
 // sweep ends: the act is done once, or not at all where the approval was not
 // written; never where it was written and the request has expired since, and never

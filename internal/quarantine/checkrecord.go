@@ -65,7 +65,7 @@ func differing(a, b Disk) ([]string, error) {
 // lookAtPromises: the row promises no less than the custody log, which who can
 // write to the catalog or to the image cannot change.
 func (r *checkRun) lookAtPromises(ctx context.Context, d Disk) []CheckFinding {
-	entries, err := r.ledger.past.Entries(ctx, d.ID)
+	entries, err := r.ledger.told(ctx, d.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -77,7 +77,7 @@ func (r *checkRun) lookAtPromises(ctx context.Context, d Disk) []CheckFinding {
 	want := d
 	replay(entries).keep(&want)
 	var less []string
-	if want.RetainUntil.After(d.RetainUntil) && !cutShort(entries, "shorten") {
+	if want.RetainUntil.After(d.RetainUntil) && !cutShort(entries, actShorten) {
 		less = append(less, fmt.Sprintf("it is kept until %s, and was promised %s", d.RetainUntil.UTC().Format(time.RFC3339), want.RetainUntil.Format(time.RFC3339)))
 	}
 	if want.Decision.Mode != d.Decision.Mode {

@@ -56,12 +56,30 @@ type life struct{ name, deletion string }
 // history reads the log. One that cannot be read, or whose chain does not
 // hold, promises nothing: then only what lengthens is taken from elsewhere.
 func (l *Ledger) history(ctx context.Context, id string) history {
-	entries, err := l.past.Entries(ctx, id)
+	entries, err := l.told(ctx, id)
 	if err != nil {
 		l.log.Error("custody log cannot be read; what it promised is not known", "disk", id, "error", err)
 		return history{}
 	}
 	return replay(entries)
+}
+
+// told returns what replay needs to know of a disk: its entries, and before them, of
+// a policy that two people had applied to it, who asked and who approved. That is
+// about no one disk, and so stands elsewhere in the log.
+func (l *Ledger) told(ctx context.Context, id string) ([]Entry, error) {
+	entries, err := l.past.Entries(ctx, id)
+	if err != nil || !slices.ContainsFunc(entries, func(e Entry) bool { return e.Act == actShorten && e.Detail[detailKind] == RequestApplyPolicy }) {
+		return entries, err
+	}
+	about, err := l.past.Entries(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	about = slices.DeleteFunc(about, func(e Entry) bool {
+		return e.Act != actRequest && e.Act != actApprove || e.Detail[detailKind] != RequestApplyPolicy
+	})
+	return slices.Concat(about, entries), nil
 }
 
 // replay is what follows from a disk's entries, which are in order.
@@ -92,12 +110,12 @@ func replay(entries []Entry) history {
 			h.adopted, h.sealed, h.expiring, h.deletion = true, false, false, e.Detail[detailDeletion]
 			h.sealID, h.sealBroken = 0, time.Time{} // another life, another seal
 			h.lives = append(h.lives, life{e.Detail[detailName], h.deletion})
-		case "request":
+		case actRequest:
 			h.asked[e.Detail[detailRequest]] = e.Actor
-		case "approve":
+		case actApprove:
 			by := h.asked[e.Detail[detailRequest]]
 			h.agreed[e.Detail[detailRequest]] = by != "" && by != e.Actor
-		case "shorten":
+		case actShorten:
 			h.shorten(e)
 		case "seal":
 			h.sealed = true
@@ -128,7 +146,7 @@ func replay(entries []Entry) history {
 					h.earlyReason = e.Reason
 				}
 			}
-		case "extend", "kept", "restore", "restore-undone", "restored-outside", actUnevict:
+		case "extend", actPolicyApplied, "kept", "restore", "restore-undone", "restored-outside", actUnevict:
 			h.expiring = false
 		}
 	}

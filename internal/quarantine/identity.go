@@ -88,18 +88,14 @@ func (j *identity) decide(d *Disk, now time.Time) {
 	dec := j.policy.Decide(FactsOf(*d, j.pool(d.Key.PoolRef())))
 	switch until := promise(d, dec); {
 	case d.Shortened.covers(dec, until, promise(d, Decision{Retain: dec.Min})):
-		dec.Reason += "; two people cut it short, by request " + d.Shortened.Request
+		dec.Reason += cutShortBy(d.Shortened)
 	case until.After(d.RetainUntil):
 		d.RetainUntil = until
 	case until.Before(d.RetainUntil):
 		dec.Reason += "; an earlier promise keeps it longer, until " + d.RetainUntil.UTC().Format(time.RFC3339)
 	}
 	d.Decision = dec.atLeast(d.Decision)
-	if dec.Hold != nil && !d.hadHold(dec.Hold.CaseID) {
-		d.Holds = append(append([]Hold(nil), d.Holds...), Hold{
-			CaseID: dec.Hold.CaseID, Reason: dec.Hold.Reason, By: byPolicy + dec.Rule, PlacedAt: now,
-		})
-	}
+	d.placePolicyHold(dec, now)
 }
 
 // byPolicy begins the By of a hold that a policy placed.

@@ -29,8 +29,10 @@ type site struct {
 	explained map[quarantine.Key]bool
 	// early are the disks whose early purge two people agreed upon.
 	early map[quarantine.Key]bool
-	// collecting is true while the last act was a pass.
-	collecting bool
+	// collecting is true while the last act was a pass, sweeping while it was a sweep.
+	collecting, sweeping bool
+	// policies are the applications of a policy that two people agreed upon, by request.
+	policies map[string]bool
 }
 
 // one draws one of the disks; false if there is none yet.
@@ -97,6 +99,22 @@ func (s *site) acts() map[string]func(*rapid.T) {
 			}
 			s.policy.use(d)
 		},
+		"apply the policy": func(t *rapid.T) {
+			who := people.Draw(t, "who")
+			res, err := s.applier.Apply(s.ctx, who, "as it is now", nil)
+			if err != nil || res.Failed > 0 {
+				t.Fatalf("%+v, %v", res, err)
+			}
+			if res.Shorter == 0 {
+				return
+			}
+			r, err := s.approvals.Ask(s.ctx, who, quarantine.Wish{Kind: quarantine.RequestApplyPolicy, Subject: res.Policy, Reason: "as it is now"})
+			if err == nil {
+				s.requests = append(s.requests, r)
+			} else if !errors.Is(err, quarantine.ErrExists) {
+				t.Fatal(err)
+			}
+		},
 		"purge early": on(func(t *rapid.T, d quarantine.Disk) {
 			_, err := s.collector.ExpireEarly(s.ctx, "carol", d.ID, "asked for")
 			refusable(t, err)
@@ -120,6 +138,7 @@ func (s *site) acts() map[string]func(*rapid.T) {
 				_, err := s.approvals.Approve(s.ctx, s.approver, r.ID, "agreed")
 				if refusable(t, err); err == nil {
 					s.approved = r
+					s.policies[r.ID] = s.policies[r.ID] || r.RequestedBy != s.approver
 				}
 			}
 		},
@@ -143,7 +162,10 @@ func (s *site) acts() map[string]func(*rapid.T) {
 			}
 			s.stands = false
 		},
-		"sweep": func(t *rapid.T) { refusable(t, s.approvals.Sweep(s.ctx)) },
+		"sweep": func(t *rapid.T) {
+			s.sweeping = true
+			refusable(t, s.approvals.Sweep(s.ctx))
+		},
 		"pause": func(*rapid.T) { s.world.paused(time.Time{}); s.paused = true },
 		"resume": func(t *rapid.T) {
 			refusable(t, s.collector.Resume(s.ctx, "carol", "over"))
@@ -186,7 +208,7 @@ func (s *site) check(t *rapid.T) {
 	}
 	for _, k := range s.keys {
 		d, b := s.disk(k), s.before[k]
-		if d.RetainUntil.Before(b.RetainUntil) && !s.agreed(d, b, quarantine.RequestShorten) {
+		if d.RetainUntil.Before(b.RetainUntil) && !s.agreed(d, b, quarantine.RequestShorten) && !s.applied(d, b) {
 			t.Fatalf("%s was kept until %s, and is until %s", d.OriginalName, b.RetainUntil, d.RetainUntil)
 		}
 		if b.Decision.Mode == quarantine.Compliance && d.Decision.Mode != quarantine.Compliance || d.Decision.Min < b.Decision.Min {
@@ -226,7 +248,14 @@ func (s *site) check(t *rapid.T) {
 		}
 		s.before[k] = d
 	}
-	s.collecting, s.approved = false, quarantine.Request{}
+	s.collecting, s.sweeping, s.approved = false, false, quarantine.Request{}
+}
+
+// applied reports whether the last act was the sweep that did what two people agreed
+// upon: to apply a policy. Nothing that protects a disk gives way to that.
+func (s *site) applied(d, b quarantine.Disk) bool {
+	return s.sweeping && d.Shortened != nil && s.policies[d.Shortened.Request] && !b.Held() && b.Decision.Mode != quarantine.Compliance &&
+		!d.RetainUntil.Before(s.from(b).Add(b.Decision.Min).Truncate(time.Second))
 }
 
 // agreed reports whether the last act was another person's approval, in time, of a
@@ -243,7 +272,7 @@ func (s *site) agreed(d, before quarantine.Disk, kind string) bool {
 // never before the least time of its rule; and until then its bytes are there.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}, early: map[quarantine.Key]bool{}, explained: map[quarantine.Key]bool{}}
+		s := &site{world: newWorld(t), before: map[quarantine.Key]quarantine.Disk{}, early: map[quarantine.Key]bool{}, policies: map[string]bool{}, explained: map[quarantine.Key]bool{}}
 		acts := s.acts()
 		acts[""] = s.check
 		rt.Repeat(acts)

@@ -30,7 +30,7 @@ func RequestStates() []RequestState {
 	return []RequestState{RequestOpen, RequestApproved, RequestDone, RequestDenied, RequestWithdrawn, RequestExpired, RequestRefused}
 }
 
-// The kinds of requests that are about a disk.
+// The kinds of requests that are about a disk. RequestApplyPolicy is about a policy.
 const (
 	// RequestPurgeEarly has a disk marked for purge before its time.
 	RequestPurgeEarly = "purge-early"
@@ -105,6 +105,10 @@ type RequestAct interface {
 	Do(ctx context.Context, r Request) error
 }
 
+// lengthyAct is a RequestAct that takes long: an approval does not wait for it, and
+// the sweep does it.
+type lengthyAct interface{ lengthy() }
+
 // The keys of a request's detail.
 const (
 	detailUntil     = "until"
@@ -118,6 +122,13 @@ const (
 	detailRequest  = "request"
 	detailKind     = "kind"
 	detailApproved = "approved_by"
+)
+
+// The acts of custody entries of what happens to a request, from which follows
+// whether two people agreed.
+const (
+	actRequest = "request"
+	actApprove = "approve"
 )
 
 // basedOn notes what the disk was promised when the request was made. Holds are

@@ -16,9 +16,13 @@ type Shortening struct {
 	// From is the date that was promised, To the one that they agreed upon.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Rule is the rule of the promise that was cut short.
+	// Rule is the rule of the promise that was cut short. Empty: they had a whole
+	// policy applied, and its decision took the place of that promise.
 	Rule string `json:"rule"`
 }
+
+// actShorten is the act of a custody entry of a disk that two people shortened.
+const actShorten = "shorten"
 
 // covers reports whether a decision, which keeps the disk until then and until least
 // at least, promises no more than what the two people cut short. Another rule's
@@ -129,7 +133,7 @@ func (s *shorten) Do(ctx context.Context, r Request) error {
 }
 
 func (s *shorten) entry(r Request, d Disk) Entry {
-	return Entry{Act: "shorten", Actor: r.RequestedBy, Reason: r.Reason, Detail: map[string]string{
+	return Entry{Act: actShorten, Actor: r.RequestedBy, Reason: r.Reason, Detail: map[string]string{
 		detailRequest: r.ID, detailApproved: r.DecidedBy, basisKept: d.RetainUntil.UTC().Format(time.RFC3339), "rule": d.Decision.Rule,
 	}}
 }
@@ -139,7 +143,7 @@ func (s *shorten) entry(r Request, d Disk) Entry {
 // the later date is what counts.
 func (s *shorten) again(ctx context.Context, r Request, d Disk) error {
 	l := s.holds.ledger
-	told, err := l.happened(ctx, d.ID, "shorten", r.ID)
+	told, err := l.happened(ctx, d.ID, actShorten, r.ID)
 	if err != nil {
 		return err
 	}

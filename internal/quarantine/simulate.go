@@ -25,8 +25,9 @@ type SimulationOptions struct {
 	Step time.Duration
 	// Changes is how many changed disks are named; the shortened come first.
 	Changes int
-	// InQuarantine leaves out what has left quarantine.
-	InQuarantine bool
+	// Apply asks something else: what putting the other policy in force, and applying
+	// it (PolicyApplier), would change now for the disks in quarantine.
+	Apply bool
 }
 
 // maxPoints and maxChanges bound the answer.
@@ -98,6 +99,11 @@ type Simulation struct {
 
 	Shorter int64 `json:"shorter"` // disks that would be kept for a shorter time
 	Longer  int64 `json:"longer"`
+	// Stricter, of an application, counts those whose date stays and that would be
+	// protected more; Protected those that keep a longer time because of a hold, of
+	// compliance, or because nobody could look for holds.
+	Stricter  int64 `json:"stricter,omitempty"`
+	Protected int64 `json:"protected,omitempty"`
 	// Gone would be gone by now and are kept, Still would be kept and are gone,
 	// or may go.
 	Gone  Kept `json:"gone"`
@@ -177,7 +183,7 @@ var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // add replays one disk.
 func (r *rerun) add(ctx context.Context, d *Disk) error {
-	if d.State == Lost || r.o.InQuarantine && !d.State.InQuarantine() {
+	if d.State == Lost || r.o.Apply && !d.State.InQuarantine() {
 		return nil // a lost one was never kept
 	}
 	pool, ok := r.pools[d.Key.PoolRef()]
@@ -185,6 +191,21 @@ func (r *rerun) add(ctx context.Context, d *Disk) error {
 		pool = Pool{PoolRef: d.Key.PoolRef()}
 	}
 	dec := r.other.Decide(FactsOf(*d, pool))
+	r.sim.Disks++
+	if r.o.Apply {
+		r.apply(d, dec)
+		return nil
+	}
+	gone, err := displaced(ctx, r.disks, d, d.Decision.KeepLast)
+	if err != nil {
+		return err
+	}
+	was, _ := lasts(d, later(d.RetainUntil, gone), nil)
+	if dec.KeepLast != d.Decision.KeepLast {
+		if gone, err = displaced(ctx, r.disks, d, dec.KeepLast); err != nil {
+			return err
+		}
+	}
 	until := promise(d, dec)
 	if d.RetainUntil.After(promise(d, d.Decision)) {
 		until = later(until, d.RetainUntil) // extended
@@ -192,18 +213,28 @@ func (r *rerun) add(ctx context.Context, d *Disk) error {
 	if dec.Hold != nil {
 		until = forever
 	}
-	gone, err := displaced(ctx, r.disks, d, d.Decision.KeepLast)
-	if err != nil {
-		return err
-	}
-	was, _ := lasts(d, later(d.RetainUntil, gone), nil)
-	if gone, err = displaced(ctx, r.disks, d, dec.KeepLast); err != nil {
-		return err
-	}
-	until = later(until, gone)
-	then, missed := lasts(d, until, &dec)
-	r.sim.Disks++
+	then, missed := lasts(d, later(until, gone), &dec)
 	r.sim.Holds += missed
+	r.note(d, dec, was, then)
+	return nil
+}
+
+// apply tells what applying the policy to a disk would change. The last of a kind
+// it leaves out: what is compared is the date.
+func (r *rerun) apply(d *Disk, dec Decision) {
+	re := redecide(d, dec, r.now)
+	was, then := d.end(), re.next.end()
+	if re.protected != nil {
+		r.sim.Protected++
+	}
+	if re.changes(d) && was.Equal(then) {
+		r.sim.Stricter++
+	}
+	r.note(d, dec, was, then)
+}
+
+// note puts the disk into the answer.
+func (r *rerun) note(d *Disk, dec Decision, was, then time.Time) {
 	r.plot(d, was, func(p *SimulationPoint) *Kept { return &p.Now })
 	r.plot(d, then, func(p *SimulationPoint) *Kept { return &p.Then })
 	switch {
@@ -213,7 +244,6 @@ func (r *rerun) add(ctx context.Context, d *Disk) error {
 		r.sim.Still.add(d, 1)
 	}
 	r.compare(d, dec, was, then)
-	return nil
 }
 
 // plot notes the disk at the first point of its time, and takes it off at the

@@ -193,7 +193,7 @@ func TestSimulationOfWhatIsGone(t *testing.T) {
 	if s.Disks != 2 || s.Still.Disks != 1 || s.Longer != 1 || s.Changes[0].Disk != purged.DiskID() {
 		t.Errorf("gone %+v, still %+v, %d holds, %d shorter, %d longer, changes %+v", s.Gone, s.Still, s.Holds, s.Shorter, s.Longer, s.Changes)
 	}
-	o.InQuarantine = true
+	o.Apply = true
 	if s := w.simulate(long, o); s.Disks != 0 || len(s.Changes) != 0 {
 		t.Errorf("in quarantine: %d disks, changes %+v", s.Disks, s.Changes)
 	}

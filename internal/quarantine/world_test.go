@@ -65,6 +65,7 @@ type world struct {
 	restorer   *quarantine.Restorer
 	exporter   *quarantine.Exporter
 	collector  *quarantine.Collector
+	applier    *quarantine.PolicyApplier
 	approvals  *quarantine.Approvals
 	standing   *quarantine.StandingHolds
 	cases      *quarantine.Cases
@@ -129,8 +130,9 @@ func (w *world) restart() {
 	w.restorer = quarantine.NewRestorer(w.ledger, w.ceph, w.ceph, w.ceph)
 	w.exporter = quarantine.NewExporter(w.ledger, w.ceph)
 	w.collector = quarantine.NewCollector(w.ledger, w.ceph, w.ceph.Remover(), w.ceph, w.policy, cat, w.safety)
+	w.applier = quarantine.NewPolicyApplier(w.adopter, w.policy, cat, w.safety.Workers)
 	w.approvals = quarantine.NewApprovals(w.ledger, cat, map[string]quarantine.RequestAct{
-		quarantine.RequestPurgeEarly: w.collector.EarlyPurge(), quarantine.RequestShorten: w.holds.Shorten(),
+		quarantine.RequestPurgeEarly: w.collector.EarlyPurge(), quarantine.RequestShorten: w.holds.Shorten(), quarantine.RequestApplyPolicy: w.applier.Shorten(),
 	}, quarantine.ApprovalsConfig{Expire: 3 * day, Alone: w.alone})
 	w.standing = quarantine.NewStandingHolds(w.adopter, cat, time.Minute)
 	w.cases = quarantine.NewCases(w.holds, cat, w.standing)
@@ -233,6 +235,7 @@ type policy struct {
 	mu     sync.Mutex
 	decide func(quarantine.Facts) quarantine.Decision
 	err    error
+	digest string // changed by the test with what decide is
 }
 
 func newPolicy() *policy {
@@ -258,10 +261,29 @@ func (p *policy) Ready() error {
 
 // use makes the policy one rule for everything.
 func (p *policy) use(d quarantine.Decision) {
+	p.force(func(quarantine.Facts) quarantine.Decision { return d })
+}
+
+// force puts another policy in force.
+func (p *policy) force(decide func(quarantine.Facts) quarantine.Decision) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.decide = func(quarantine.Facts) quarantine.Decision { return d }
+	p.decide, p.digest = decide, p.digest+"x"
 }
+
+func (p *policy) InForce(context.Context) (quarantine.Decider, string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return nil, "", fmt.Errorf("%w: %w", quarantine.ErrRefused, p.err)
+	}
+	return decides(p.decide), "policy-" + p.digest, nil
+}
+
+// decides is a policy that does not change.
+type decides func(quarantine.Facts) quarantine.Decision
+
+func (d decides) Decide(f quarantine.Facts) quarantine.Decision { return d(f) }
 
 // observer notes every move and insists that it is legal and goes on from
 // where the disk was.

@@ -41,3 +41,24 @@ func TestCheck(t *testing.T) {
 		t.Errorf("stopped: %v", err)
 	}
 }
+
+// So is how far the application of a policy is. One that ended without a last line
+// may have changed something.
+func TestApplyPolicy(t *testing.T) {
+	t.Parallel()
+	run := func(body string) (res quarantine.PolicyApplication, done int, err error) {
+		c := serve(t, answer(http.StatusOK, "application/x-ndjson", body))
+		res, err = c.ApplyPolicy(t.Context(), wire.ApplyRequest{Reason: "r"}, func(d, _ uint64) { done += int(d) })
+		return res, done, err
+	}
+	const begun = `{"done":500,"total":900}` + "\n"
+	if res, done, err := run(begun + `{"result":{"policy":"c0ffee","disks":900,"longer":3,"request":{"id":"9c0ffee0c0ffee09"}}}`); err != nil || res.Longer != 3 || res.Request.ID != "9c0ffee0c0ffee09" || done != 500 {
+		t.Errorf("%+v, %d done, %v", res, done, err)
+	}
+	if _, _, err := run(begun); !errors.Is(err, client.ErrUncertain) {
+		t.Errorf("cut short: %v", err)
+	}
+	if _, _, err := run(begun + `{"error":{"status":409,"title":"t","detail":"changed","code":"refused"}}`); !errors.Is(err, quarantine.ErrRefused) {
+		t.Errorf("refused: %v", err)
+	}
+}

@@ -80,6 +80,25 @@ func (c *Client) Simulate(ctx context.Context, r wire.SimulateRequest) (quaranti
 	return answer[quarantine.Simulation](ctx, c, call{method: http.MethodPost, path: "/v1/policy/simulate", body: r, long: true})
 }
 
+// ApplyPolicy decides about what is in quarantine anew, by the policy in force.
+// progress may be nil. quarantine.ErrRefused where the policy on disk is not in force.
+func (c *Client) ApplyPolicy(ctx context.Context, r wire.ApplyRequest, progress quarantine.Progress) (res quarantine.PolicyApplication, err error) {
+	k := call{method: http.MethodPost, path: "/v1/policy/apply", body: r, accept: typeSteps, long: true, changes: true}
+	err = lines(ctx, c, k, "the application", func(l wire.ApplyLine) (bool, error) {
+		switch {
+		case l.Error != nil:
+			return true, l.Error
+		case l.Result != nil:
+			res = *l.Result
+			return true, nil
+		case progress != nil:
+			progress(l.Done, l.Total)
+		}
+		return false, nil
+	})
+	return res, err
+}
+
 // ExplainAlive says what would be decided about what is alive and has that id or
 // name, in one cloud or (empty) in all. quarantine.ErrNotFound.
 func (c *Client) ExplainAlive(ctx context.Context, cloud, resource string) ([]wire.AliveExplanation, error) {

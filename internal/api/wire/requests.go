@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"quarantine/internal/policy"
+	"quarantine/internal/quarantine"
 )
 
 // HoldRequest places a hold (POST /v1/disks/{id}/hold) or releases one
@@ -37,13 +38,27 @@ type ReasonRequest struct {
 // SimulateRequest replays the history under another policy (POST
 // /v1/policy/simulate). The answer is a quarantine.Simulation.
 type SimulateRequest struct {
-	Policies []policy.File `json:"policies" minItems:"1" maxItems:"1000" doc:"the files of the policy, in the order in which they are read"`
+	Policies []policy.File `json:"policies,omitempty" maxItems:"1000" doc:"the files of the policy, in the order in which they are read"`
+	InForce  bool          `json:"in_force,omitempty" doc:"the policy in force, in the place of one in the request"`
 	From     time.Time     `json:"from,omitzero" doc:"the first point; 90 days before the last where it is left out"`
 	To       time.Time     `json:"to,omitzero" doc:"the last point, and the end of the history; now where it is left out"`
 	Step     string        `json:"step,omitempty" doc:"the time from point to point, as 6h, 1d; some thirty points where it is left out"`
 	Changes  int           `json:"changes,omitempty" minimum:"0" maximum:"10000" doc:"how many changed disks are named"`
-	// InQuarantine leaves out what has left quarantine.
-	InQuarantine bool `json:"in_quarantine,omitempty"`
+	Apply    bool          `json:"apply,omitempty" doc:"what applying the policy now would change of what is in quarantine, in the place of what it would have done from the beginning"`
+}
+
+// ApplyRequest applies the policy in force to what is in quarantine (POST
+// /v1/policy/apply).
+type ApplyRequest struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
+}
+
+// ApplyLine is a line of the answer: how far it is, or, the last, what came of it.
+type ApplyLine struct {
+	Done   uint64                        `json:"done,omitempty"`
+	Total  uint64                        `json:"total,omitempty"`
+	Result *quarantine.PolicyApplication `json:"result,omitempty"`
+	Error  *Problem                      `json:"error,omitempty"`
 }
 
 // JobRequest runs a job (POST /v1/jobs/{job}). The answer is a

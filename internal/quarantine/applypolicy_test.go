@@ -1,0 +1,514 @@
+package quarantine_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"quarantine/internal/quarantine"
+)
+
+// apply applies the policy in force, as ann.
+func (w *world) apply() quarantine.PolicyApplication {
+	w.t.Helper()
+	res, err := w.applier.Apply(w.ctx, "ann", "the agreement of November", nil)
+	if err != nil || res.Failed > 0 {
+		w.t.Fatalf("apply: %+v, %v", res, err)
+	}
+	return res
+}
+
+// askToApply makes ann's request for what the policy in force shortens.
+func (w *world) askToApply() quarantine.Request {
+	w.t.Helper()
+	_, digest, err := w.policy.InForce(w.ctx)
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	r, err := w.approvals.Ask(w.ctx, "ann", quarantine.Wish{Kind: quarantine.RequestApplyPolicy, Subject: digest, Reason: "the agreement of November"})
+	if err != nil {
+		w.t.Fatalf("ask: %v", err)
+	}
+	return r
+}
+
+// agree has bob approve the request, and the sweep do it.
+func (w *world) agree(r quarantine.Request) quarantine.Request {
+	w.t.Helper()
+	if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+		w.t.Fatalf("approve: %v", err)
+	}
+	if err := w.approvals.Sweep(w.ctx); err != nil {
+		w.t.Fatalf("sweep: %v", err)
+	}
+	return w.request(r.ID)
+}
+
+// anyPolicy draws a policy of three rules.
+func anyPolicy(t *rapid.T, name string) decides {
+	rule := func(of string) quarantine.Decision {
+		draw := func(what string) string { return name + " " + of + " " + what }
+		d := quarantine.Decision{Rule: of, Retain: time.Duration(rapid.IntRange(1, 60).Draw(t, draw("days"))) * day}
+		if rapid.IntRange(0, 3).Draw(t, draw("least")) == 0 {
+			d.Min = time.Duration(rapid.Int64Range(1, int64(d.Retain/time.Second)).Draw(t, draw("min"))) * time.Second
+		}
+		d.Mode = rapid.SampledFrom([]quarantine.RetentionMode{"", "", quarantine.Governance, quarantine.Compliance}).Draw(t, draw("mode"))
+		if rapid.IntRange(0, 3).Draw(t, draw("keeps")) == 0 {
+			d.KeepLast = quarantine.KeepLast{N: rapid.IntRange(1, 3).Draw(t, draw("n")), By: rapid.SampledFrom([]string{quarantine.KeepByVM, quarantine.KeepByProject}).Draw(t, draw("by"))}
+		}
+		if rapid.IntRange(0, 5).Draw(t, draw("holds")) == 0 {
+			d.Hold = &quarantine.PolicyHold{CaseID: rapid.SampledFrom([]string{"C-1", "C-2"}).Draw(t, draw("case")), Reason: "the policy's"}
+		}
+		d.Isolate = rapid.IntRange(0, 5).Draw(t, draw("isolates")) == 0
+		return d
+	}
+	even, odd, unexplained := rule("even"), rule("odd"), rule("unexplained")
+	return func(f quarantine.Facts) quarantine.Decision {
+		switch {
+		case f.Deletion == nil:
+			return unexplained
+		case strings.Contains("13579", f.OriginalName[len(f.OriginalName)-1:]):
+			return odd
+		}
+		return even
+	}
+}
+
+// anyHistory draws deaths, and what people do to what died.
+func anyHistory(t *rapid.T) []death {
+	var history []death
+	for i := range rapid.IntRange(1, 8).Draw(t, "disks") {
+		draw := func(what string) bool { return rapid.Bool().Draw(t, fmt.Sprint(what, i)) }
+		history = append(history, death{
+			pool: rapid.SampledFrom([]quarantine.PoolRef{vms, vols}).Draw(t, fmt.Sprint("pool", i)), explained: draw("explained"),
+			after:    time.Duration(rapid.IntRange(0, 100).Draw(t, fmt.Sprint("after", i))) * time.Hour,
+			extended: draw("extended"), held: draw("held"), lifted: draw("lifted"),
+		})
+	}
+	return history
+}
+
+// ends is until when each disk is kept; the zero time: for as long as it is held.
+func (w *world) ends() map[string]time.Time {
+	all := map[string]time.Time{}
+	for _, d := range w.disks() {
+		all[d.ID] = d.RetainUntil
+		if d.Held() {
+			all[d.ID] = time.Time{}
+		}
+	}
+	return all
+}
+
+// earlier reports whether a disk is kept for a shorter time than it was.
+func earlier(is, was time.Time) bool {
+	return !is.IsZero() && (was.IsZero() || is.Before(was))
+}
+
+// What a diff says of a policy is what applying it does, disk by disk: at once what
+// lengthens, and nothing else; what shortens when another person has approved it. No
+// hold, compliance or least time gives way. Done once, it has nothing left to do, and
+// it stands when the catalog is lost.
+func TestApplyDoesWhatTheDiffSays(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t)
+		w.policy.force(anyPolicy(rt, "present"))
+		w.live(anyHistory(rt))
+		w.jump(time.Duration(rapid.IntRange(1, 20*24).Draw(rt, "later")) * time.Hour)
+		w.collector.Run(w.ctx, "cron", quarantine.JobOptions{ConfirmClock: true}) // some are expiring
+		other := anyPolicy(rt, "other")
+		diff := w.simulate(other, quarantine.SimulationOptions{From: t0, To: w.now().Add(time.Hour), Step: day, Changes: 100, Apply: true})
+		before := w.ends()
+		was := map[string]quarantine.Disk{}
+		for _, d := range w.disks() {
+			was[d.ID] = d
+		}
+		want, shorter := map[string]time.Time{}, int64(0)
+		for id, end := range before {
+			want[id] = end
+		}
+		for _, c := range diff.Changes {
+			if c.Until.Equal(before[c.Disk]) {
+				want[c.Disk] = c.ThenUntil
+			} else {
+				rt.Fatalf("%s is kept until %s, and the diff says %s", c.Disk, before[c.Disk], c.Until)
+			}
+			if earlier(c.ThenUntil, c.Until) {
+				shorter++
+			}
+		}
+		w.policy.force(other)
+		w.jump(time.Minute)
+		res := w.apply()
+		if res.Shorter != shorter || diff.Shorter != shorter || res.Longer != diff.Longer || res.Stricter != diff.Stricter || res.Protected != diff.Protected {
+			rt.Fatalf("the diff says %d shorter, %d longer, %d stricter, %d protected: %+v", diff.Shorter, diff.Longer, diff.Stricter, diff.Protected, res)
+		}
+		for id, end := range w.ends() {
+			switch {
+			case earlier(end, before[id]):
+				rt.Fatalf("%s was kept until %s, and nobody approved that it is until %s", id, before[id], end)
+			case !earlier(want[id], before[id]) && !end.Equal(want[id]):
+				rt.Fatalf("%s is kept until %s, and the diff says %s", id, end, want[id])
+			}
+		}
+		if shorter > 0 {
+			w.jump(time.Minute)
+			if r := w.agree(w.askToApply()); r.State != quarantine.RequestDone || r.Detail["disks"] != fmt.Sprint(shorter) {
+				rt.Fatalf("%+v", r)
+			}
+		}
+		strict := func(when string) {
+			for _, d := range w.disks() {
+				b := was[d.ID]
+				switch {
+				case !w.ends()[d.ID].Equal(want[d.ID]) && (w.ends()[d.ID].After(w.now()) || want[d.ID].After(w.now()) || want[d.ID].IsZero()):
+					rt.Fatalf("%s: %s is kept until %s, and the diff says %s", when, d.ID, w.ends()[d.ID], want[d.ID])
+				case d.State != b.State && (d.State != quarantine.Quarantined || !d.Held() && !d.RetainUntil.After(w.now())):
+					rt.Fatalf("%s: %s was %s and is %s", when, d.ID, b.State, d.State)
+				case b.Decision.Mode == quarantine.Compliance && (d.Decision.Mode != quarantine.Compliance || d.RetainUntil.Before(b.RetainUntil)):
+					rt.Fatalf("%s: %s was under compliance until %s: %s until %s", when, d.ID, b.RetainUntil, d.Decision.Mode, d.RetainUntil)
+				case d.Decision.Min < b.Decision.Min, b.Decision.Isolate && !d.Decision.Isolate, b.Decision.KeepLast.N > d.Decision.KeepLast.N:
+					rt.Fatalf("%s: %s was promised %+v and is %+v", when, d.ID, b.Decision, d.Decision)
+				}
+			}
+		}
+		strict("applied")
+		if again := w.apply(); again.Shorter+again.Longer+again.Stricter != 0 {
+			rt.Fatalf("applied again: %+v", again)
+		}
+		w.reconcile()
+		w.sound("applied")
+		w.store.lose()
+		w.obs.forget()
+		w.restart()
+		w.reconcile()
+		strict("the catalog was lost")
+	})
+}
+
+// shortening is a world in which a policy is in force that keeps a disk for a shorter
+// time than it was promised.
+func shortening(t *testing.T) (*world, quarantine.Key) {
+	w := newWorld(t)
+	key := w.quarantined()
+	w.jump(time.Hour)
+	w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short"})
+	return w, key
+}
+
+// The application of a policy that shortens takes two people, who agree upon that
+// policy and upon what was in quarantine then.
+func TestApplyByTwo(t *testing.T) {
+	t.Run("not by one", func(t *testing.T) {
+		w, key := shortening(t)
+		r := w.askToApply()
+		_, err := w.approvals.Approve(w.ctx, "ann", r.ID, "mine")
+		w.refused("one's own", err)
+		w.keptUntil(key, t0.Add(retain))
+	})
+	t.Run("not of another policy", func(t *testing.T) {
+		w, key := shortening(t)
+		r := w.askToApply()
+		w.policy.use(quarantine.Decision{Retain: day, Rule: "shorter still"})
+		_, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed")
+		w.refused("another policy's", err)
+		w.keptUntil(key, t0.Add(retain))
+	})
+	t.Run("not of a policy that came between approval and act", func(t *testing.T) {
+		w, key := shortening(t)
+		r := w.askToApply()
+		if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+			t.Fatal(err)
+		}
+		w.policy.use(quarantine.Decision{Retain: day, Rule: "shorter still"})
+		w.refused("the sweep", w.approvals.Sweep(w.ctx))
+		if r = w.request(r.ID); r.State != quarantine.RequestRefused {
+			t.Errorf("%+v", r)
+		}
+		w.keptUntil(key, t0.Add(retain))
+	})
+	t.Run("not while the policy on disk is another", func(t *testing.T) {
+		w, _ := shortening(t)
+		w.policy.err = errors.New("it does not parse")
+		_, err := w.applier.Apply(w.ctx, "ann", "r", nil)
+		w.refused("apply", err)
+	})
+	t.Run("nothing to shorten", func(t *testing.T) {
+		w, _ := shortening(t)
+		w.policy.use(quarantine.Decision{Retain: 50 * day, Rule: "long"})
+		_, digest, _ := w.policy.InForce(w.ctx)
+		_, err := w.approvals.Ask(w.ctx, "ann", quarantine.Wish{Kind: quarantine.RequestApplyPolicy, Subject: digest, Reason: "r"})
+		w.refused("a request for nothing", err)
+	})
+	t.Run("not what came, was held or released since", func(t *testing.T) {
+		w, key := shortening(t)
+		held, freed := w.stray("held"), w.stray("freed")
+		w.policy.use(quarantine.Decision{Retain: 30 * day, Rule: "long"})
+		w.apply()
+		w.hold(freed, "C")
+		w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short"})
+		w.jump(time.Hour)
+		r := w.askToApply()
+		w.jump(time.Hour)
+		w.hold(held, "C")
+		if _, err := w.holds.Release(w.ctx, "carol", freed.DiskID(), "C", "over"); err != nil {
+			t.Fatal(err)
+		}
+		w.policy.decide = decides(func(quarantine.Facts) quarantine.Decision { return quarantine.Decision{Retain: 9 * day, Rule: "x"} })
+		late := w.stray("late")
+		w.policy.decide = decides(func(quarantine.Facts) quarantine.Decision { return quarantine.Decision{Retain: 5 * day, Rule: "short"} })
+		w.agree(r)
+		w.keptUntil(key, t0.Add(5*day))
+		for _, k := range []quarantine.Key{held, freed, late} {
+			if d := w.disk(k); !d.RetainUntil.After(w.now().Add(6 * day)) {
+				t.Errorf("%s is kept until %s", d.OriginalName, d.RetainUntil)
+			}
+		}
+	})
+}
+
+// What people decided about one disk stays: its extension, its shortening under the
+// same rule, its early purge. A disk whose time was over goes back into quarantine if
+// the policy gives it more.
+func TestApplyLeavesWhatPeopleDecided(t *testing.T) {
+	t.Run("extended", func(t *testing.T) {
+		w, key := shortening(t)
+		if _, err := w.holds.Extend(w.ctx, "carol", key.DiskID(), t0.Add(40*day), "needed"); err != nil {
+			t.Fatal(err)
+		}
+		if res := w.apply(); res.Shorter != 0 {
+			t.Errorf("%+v", res)
+		}
+		w.keptUntil(key, t0.Add(40*day))
+	})
+	t.Run("shortened", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		r := w.wish(quarantine.RequestShorten, key, t0.Add(5*day))
+		if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+			t.Fatal(err)
+		}
+		w.policy.use(quarantine.Decision{Retain: 8 * day, Rule: "default"})
+		w.apply()
+		w.keptUntil(key, t0.Add(5*day))
+		w.policy.use(quarantine.Decision{Retain: 8 * day, Rule: "another"})
+		w.apply()
+		w.keptUntil(key, t0.Add(8*day))
+	})
+	t.Run("purged early", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		r := w.wish(quarantine.RequestPurgeEarly, key, time.Time{})
+		if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+			t.Fatal(err)
+		}
+		w.policy.use(quarantine.Decision{Retain: 80 * day, Rule: "long"})
+		w.apply()
+		w.is(key, quarantine.Expiring)
+		w.policy.use(quarantine.Decision{Retain: 80 * day, Rule: "long", Hold: &quarantine.PolicyHold{CaseID: "C", Reason: "r"}})
+		w.apply()
+		if d := w.is(key, quarantine.Quarantined); !d.Held() || d.EarlyBy != "" {
+			t.Errorf("%+v", d)
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.expiring()
+		w.policy.use(quarantine.Decision{Retain: retain + 20*day, Rule: "long"})
+		w.apply()
+		w.is(key, quarantine.Quarantined)
+		w.keptUntil(key, t0.Add(retain+20*day))
+		if got := w.custody.of(key); !slices.Contains(got, "policy-applied intent") || !slices.Contains(got, "policy-applied done") {
+			t.Errorf("custody: %q", got)
+		}
+	})
+	t.Run("what was shortened is lengthened by a policy that gives more again", func(t *testing.T) {
+		w, key := shortening(t)
+		w.agree(w.askToApply())
+		w.keptUntil(key, t0.Add(5*day))
+		w.policy.use(quarantine.Decision{Retain: 9 * day, Rule: "short"})
+		w.apply()
+		w.keptUntil(key, t0.Add(9*day))
+	})
+	t.Run("not below the least time that was promised", func(t *testing.T) {
+		w := newWorld(t)
+		w.policy.use(quarantine.Decision{Retain: 20 * day, Min: 10 * day, Rule: "least"})
+		key := w.quarantined()
+		w.jump(time.Hour)
+		w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short"})
+		w.agree(w.askToApply())
+		w.keptUntil(key, t0.Add(10*day))
+	})
+	t.Run("what another look finds shorter is not done at once", func(t *testing.T) {
+		w, key := shortening(t)
+		looks := 0
+		w.policy.force(func(quarantine.Facts) quarantine.Decision {
+			if looks++; looks == 1 {
+				return quarantine.Decision{Retain: 50 * day, Rule: "long"}
+			}
+			return quarantine.Decision{Retain: 5 * day, Rule: "short"} // as of an identity that came meanwhile
+		})
+		if res := w.apply(); res.Longer+res.Stricter != 0 {
+			t.Errorf("%+v", res)
+		}
+		w.keptUntil(key, t0.Add(retain))
+	})
+	t.Run("not while the policy changes", func(t *testing.T) {
+		w, key := shortening(t)
+		w.policy.force(func(quarantine.Facts) quarantine.Decision {
+			w.policy.digest = "another" // the lock is not held: it is a snapshot
+			return quarantine.Decision{Retain: 50 * day, Rule: "long"}
+		})
+		_, err := w.applier.Apply(w.ctx, "ann", "r", nil)
+		w.refused("half of it", err)
+		w.keptUntil(key, t0.Add(retain))
+	})
+	t.Run("a copy is not shortened for its own sake", func(t *testing.T) {
+		w := newWorld(t)
+		w.isolates()
+		w.evidencePool()
+		key := w.quarantined()
+		w.isolate()
+		c := w.copyOf(key)
+		w.jump(time.Hour)
+		w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short"})
+		if r := w.agree(w.askToApply()); r.Detail["disks"] != "1" {
+			t.Errorf("%+v", r)
+		}
+		w.keptUntil(key, t0.Add(5*day))
+		w.keptUntil(c, t0.Add(retain))
+	})
+	t.Run("copies follow", func(t *testing.T) {
+		w := newWorld(t)
+		w.isolates()
+		w.evidencePool()
+		key := w.quarantined()
+		w.isolate()
+		c := w.copyOf(key)
+		w.policy.use(quarantine.Decision{Retain: 50 * day, Rule: "long", Hold: &quarantine.PolicyHold{CaseID: "C", Reason: "r"}})
+		w.apply()
+		w.keptUntil(key, t0.Add(50*day))
+		w.keptUntil(c, t0.Add(50*day))
+		if d := w.disk(c); !d.Held() {
+			t.Error("the copy is not held")
+		}
+		w.apply()
+		if n := len(w.disk(c).Holds); n != 1 {
+			t.Errorf("the copy has %d holds", n)
+		}
+	})
+}
+
+// The shortening by a policy stands when the catalog is lost, by the word of two
+// people in the custody log, and by no other.
+func TestApplyAfterALossOfTheCatalog(t *testing.T) {
+	for name, c := range map[string]struct {
+		forge func(e *quarantine.Entry) bool // true: leave it out
+		want  time.Duration
+	}{
+		"as it was":           {func(*quarantine.Entry) bool { return false }, 5 * day},
+		"without an approval": {func(e *quarantine.Entry) bool { return e.Act == "approve" }, retain},
+		"without a request":   {func(e *quarantine.Entry) bool { return e.Act == "request" }, retain},
+		"by one person":       {func(e *quarantine.Entry) bool { e.Actor = "ann"; return false }, retain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, key := shortening(t)
+			w.agree(w.askToApply())
+			w.reconcile() // the record says so, too
+			var kept []quarantine.Entry
+			for _, e := range w.custody.entries {
+				if !c.forge(&e) {
+					kept = append(kept, e)
+				}
+			}
+			w.custody.entries = kept
+			w.store.lose()
+			w.obs.forget()
+			w.restart()
+			w.reconcile()
+			w.keptUntil(key, t0.Add(c.want))
+			w.pass(5 * day)
+			w.collect()
+			if want := map[bool]quarantine.State{true: quarantine.Expiring, false: quarantine.Quarantined}[c.want == 5*day]; w.disk(key).State != want {
+				t.Errorf("it is %s", w.disk(key).State)
+			}
+		})
+	}
+}
+
+// Until the record on the image says the new date, the disk does not expire.
+func TestApplyWaitsForTheRecord(t *testing.T) {
+	w, key := shortening(t)
+	w.agree(w.askToApply())
+	w.pass(5 * day)
+	w.collect()
+	w.is(key, quarantine.Quarantined)
+	w.reconcile()
+	w.collect()
+	w.is(key, quarantine.Expiring)
+	w.pass(grace)
+	w.collect()
+	w.is(key, quarantine.Purged)
+}
+
+// A process that dies at any point of an application leaves each disk promised what
+// it was or what it is to be, and who goes on does the rest: once.
+func TestApplyCrash(t *testing.T) {
+	for at := 1; ; at++ {
+		w, key := shortening(t)
+		long := w.stray("long")
+		w.policy.force(decides(func(f quarantine.Facts) quarantine.Decision {
+			if f.Deletion == nil {
+				return quarantine.Decision{Retain: 30 * day, Rule: "long", Mode: quarantine.Compliance}
+			}
+			return quarantine.Decision{Retain: 5 * day, Rule: "short"}
+		}))
+		w.jump(time.Hour)
+		w.proc.points, w.proc.at = nil, at
+		ended := false
+		w.run(func() {
+			w.apply()
+			r := w.askToApply()
+			w.agree(r)
+			ended = true
+		})
+		seen := strings.Join(w.proc.points, " ")
+		w.restart()
+		if err := w.approvals.Sweep(w.ctx); err != nil {
+			t.Fatalf("at %d (%s): %v", at, seen, err)
+		}
+		w.apply()
+		if w.disk(key).RetainUntil.After(t0.Add(5 * day)) {
+			open, err := w.store.FindRequests(w.ctx, quarantine.RequestFilter{States: []quarantine.RequestState{quarantine.RequestOpen}})
+			if err != nil || len(open) > 1 {
+				t.Fatalf("at %d (%s): %+v, %v", at, seen, open, err)
+			}
+			if len(open) == 0 {
+				open = append(open, w.askToApply())
+			}
+			w.agree(open[0])
+		}
+		w.keptUntil(key, t0.Add(5*day))
+		if d := w.disk(long); d.Decision.Mode != quarantine.Compliance || !d.RetainUntil.After(t0.Add(30*day)) {
+			t.Fatalf("at %d (%s): %+v", at, seen, d)
+		}
+		told := map[string]int{}
+		for _, e := range append(w.custody.of(key), w.custody.of(long)...) {
+			told[e]++
+		}
+		// A death between row and log leaves the lengthening with its intent alone.
+		if told["shorten done"] != 1 || told["policy-applied done"] > 1 {
+			t.Fatalf("at %d (%s): %q %q", at, seen, w.custody.of(key), w.custody.of(long))
+		}
+		w.reconcile()
+		w.sound(seen)
+		if ended {
+			return
+		}
+	}
+}
