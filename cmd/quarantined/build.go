@@ -246,6 +246,7 @@ func (d *daemon) wireDomain(obs *metrics.Metrics, steps quarantine.Steps) {
 		// Shut out by Ceph: the process ends, and systemd starts one with a
 		// connection that works.
 		component{name: "ceph", run: d.registry.Run},
+		component{name: "memory", run: ceph.ReturnMemory},
 		component{name: "intake", run: s.intake.Run},
 		component{name: "inquirer", run: s.inquirer.Run},
 		component{name: "approvals", run: s.approvals.Run},

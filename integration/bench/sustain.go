@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"quarantine/integration/measure"
+	"quarantine/internal/ceph"
 	"quarantine/internal/quarantine"
 )
 
@@ -60,6 +62,17 @@ func (b *bench) sustain(ctx context.Context, long time.Duration) (s sustained, e
 		}
 		bursts = append(bursts, u)
 	}
+	if err := b.ours.past(ctx, pastDisks*n/burst, b.now()); err != nil {
+		return s, err
+	}
+	// As the daemon does.
+	trimming, stop := context.WithCancel(ctx)
+	trimmed := make(chan error, 1)
+	go func() { trimmed <- ceph.ReturnMemory(trimming) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-trimmed)
+	}()
 	minutes := time.NewTicker(min(time.Minute, long/4))
 	defer minutes.Stop()
 	note := func() error {

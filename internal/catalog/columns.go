@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	fastjson "github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
 	"quarantine/internal/quarantine"
 )
 
@@ -96,9 +99,12 @@ func cut(t *time.Time) {
 	}
 }
 
+// decodeDisk reads a row. Where all disks are gone through, decoding is most of the
+// work: encoding/json takes three times as long as its successor, which here has
+// encoding/json's own rules.
 func decodeDisk(record []byte, version int64, stale bool) (quarantine.Disk, error) {
 	var d quarantine.Disk
-	if err := json.Unmarshal(record, &d); err != nil {
+	if err := fastjson.Unmarshal(record, &d, jsonv1.DefaultOptionsV1()); err != nil {
 		return d, unavailable(err, "decode a disk's row")
 	}
 	d.Version, d.RecordStale = version, stale

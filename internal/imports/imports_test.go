@@ -90,6 +90,7 @@ var homes = map[string][]string{
 	"github.com/ceph/go-ceph":                 {"internal/ceph"},
 	"modernc.org/sqlite":                      {"internal/catalog"},
 	"github.com/pressly/goose":                {"internal/catalog"},
+	"github.com/go-json-experiment/json":      {"internal/catalog"},
 	"cel.dev/cel-go":                          {"internal/policy"},
 	"github.com/goccy/go-yaml":                {"internal/policy", "cmd/quarantined", "cmd/quarantinectl"},
 	"github.com/rabbitmq/amqp091-go":          {"internal/openstack"},
