@@ -68,11 +68,11 @@ bench: build
 	go build $(TAGS) -o bin/bench ./integration/bench
 	bin/cephlab run -- bin/bench
 
-## bench-collect: measure the collection alone, on 2,000 disks
+## bench-collect: measure the collection alone, on 2,000 disks of mixed policies
 .PHONY: bench-collect
 bench-collect: build
 	go build $(TAGS) -o bin/bench ./integration/bench
-	bin/cephlab run -- bin/bench -collect
+	bin/cephlab run -- bin/bench -collect -policies integration/bench/testdata/mixed.yaml
 
 ## bench-sustained: adopt 40,000 disks an hour in bursts, for ten minutes
 .PHONY: bench-sustained

@@ -53,7 +53,7 @@ func lineage(ioctx *rados.IOContext, key quarantine.Key) (l quarantine.Lineage, 
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
 	// Of the head first: afterwards the handle is set to a snapshot.
-	if l.Clones, l.Watchers, err = dependents(ioctx, key.ImageID, img); err != nil {
+	if l.Clones, l.Watchers, err = dependents(ioctx, key.ImageID, img, 0); err != nil {
 		return l, err
 	}
 	features, err := img.GetFeatures()
@@ -129,7 +129,9 @@ func mayHaveClones(ioctx *rados.IOContext, id string, img *rbd.Image) (bool, err
 
 // dependents names the clones of the image's snapshots, and the clients that
 // have it open.
-func dependents(ioctx *rados.IOContext, id string, img *rbd.Image) (clones, watchers []string, err error) {
+//
+// own is the client whose opening for writing, once, is not named; 0: nobody's.
+func dependents(ioctx *rados.IOContext, id string, img *rbd.Image, own uint64) (clones, watchers []string, err error) {
 	may, err := mayHaveClones(ioctx, id, img)
 	if err != nil {
 		return nil, nil, err
@@ -155,6 +157,10 @@ func dependents(ioctx *rados.IOContext, id string, img *rbd.Image) (clones, watc
 		return nil, nil, err
 	}
 	for _, w := range open {
+		if own != 0 && uint64(w.Id) == own {
+			own = 0 // a second one is somebody's
+			continue
+		}
 		watchers = append(watchers, fmt.Sprintf("watcher client.%d at %s", w.Id, w.Addr))
 	}
 	return clones, watchers, nil

@@ -42,7 +42,13 @@ func inspect(ioctx *rados.IOContext, id string) (in quarantine.Inspection, err e
 		return in, err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	clones, watchers, err := dependents(ioctx, id, img)
+	return inspectOpen(ioctx, id, img, 0)
+}
+
+// inspectOpen inspects an image that is open: for writing, by the client own, or for
+// reading, by nobody of note (0).
+func inspectOpen(ioctx *rados.IOContext, id string, img *rbd.Image, own uint64) (in quarantine.Inspection, err error) {
+	clones, watchers, err := dependents(ioctx, id, img, own)
 	if err != nil {
 		return in, err
 	}
@@ -104,31 +110,76 @@ func unseal(img *rbd.Image) error {
 	return removeSnapshot(img.GetSnapshot(quarantine.SealSnapshot))
 }
 
+// removal is an image that OpenForRemoval opened.
+type removal struct {
+	*openImage
+	found quarantine.Inspection
+}
+
+// OpenForRemoval opens the image for writing, and inspects it.
+func (m *Remover) OpenForRemoval(ctx context.Context, key quarantine.Key) (quarantine.Removal, error) {
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return nil, err
+	}
+	var found quarantine.Inspection
+	o, err := c.open(ctx, key, "open for its removal", func() (*rbd.Image, quarantine.ImageInfo, error) {
+		var none quarantine.ImageInfo
+		img, err := openByID(ioctx, key.ImageID, rbd.OpenImageById)
+		if err != nil {
+			return nil, none, err
+		}
+		if found, err = inspectOpen(ioctx, key.ImageID, img, c.conn.GetInstanceID()); err != nil {
+			return nil, none, errors.Join(err, img.Close())
+		}
+		return img, none, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &removal{o, found}, nil
+}
+
+// Found is what OpenForRemoval saw.
+func (r *removal) Found() quarantine.Inspection { return r.found }
+
+// Strip removes every snapshot. Whoever removed the image meanwhile has done so.
+func (r *removal) Strip(ctx context.Context) error {
+	return r.do(ctx, "remove the snapshots of", func() error {
+		if err := strip(r.img); err != nil && !gone(err) {
+			return err
+		}
+		return nil
+	})
+}
+
 // Strip removes every snapshot, the seal last. Similar to: rbd snap purge
 // --image-id ID.
 func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
-	return m.open(ctx, key, "remove the snapshots of", func(img *rbd.Image) error {
-		snaps, err := img.GetSnapshotNames()
-		if err != nil {
+	return m.open(ctx, key, "remove the snapshots of", strip)
+}
+
+func strip(img *rbd.Image) error {
+	snaps, err := img.GetSnapshotNames()
+	if err != nil {
+		return err
+	}
+	// Before the first is removed: one that has clones of format 1 ends the
+	// purge here, and the disk keeps all its snapshots.
+	for _, s := range snaps {
+		if err := unprotect(img.GetSnapshot(s.Name)); err != nil && !gone(err) {
 			return err
 		}
-		// Before the first is removed: one that has clones of format 1 ends the
-		// purge here, and the disk keeps all its snapshots.
-		for _, s := range snaps {
-			if err := unprotect(img.GetSnapshot(s.Name)); err != nil && !gone(err) {
-				return err
-			}
+	}
+	for _, s := range snaps {
+		if s.Name == quarantine.SealSnapshot || s.Name == quarantine.FlatSeal {
+			continue
 		}
-		for _, s := range snaps {
-			if s.Name == quarantine.SealSnapshot || s.Name == quarantine.FlatSeal {
-				continue
-			}
-			if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
-				return err
-			}
+		if err := removeSnapshot(img.GetSnapshot(s.Name)); err != nil {
+			return err
 		}
-		return unseal(img)
-	})
+	}
+	return unseal(img)
 }
 
 // open acts on the image, opened for writing. One that is gone is success.

@@ -27,7 +27,7 @@ import (
 //	b. Ceph is asked: the image is in the trash, in the life that the row is
 //	   about; the record on it promises no more than the row does; no clone of
 //	   its snapshots and no client that has it open depends on it. Anything
-//	   else stops the purge.
+//	   else stops the purge. The image is opened once for this look and for f.
 //	c. The custody entry is durable. If it cannot be written nothing happens:
 //	   nothing is ever purged unseen.
 //	d. The row becomes purging. Were the image removed first, a crash would

@@ -146,6 +146,10 @@ type Remover interface {
 	// children --image-id ID --all; rbd status --image-id ID; rbd image-meta
 	// get.
 	Inspect(ctx context.Context, key Key) (Inspection, error)
+	// OpenForRemoval opens the image for its removal, and inspects it: one opening where the
+	// other two take one each. The opening itself is not among the dependents.
+	// ErrNotFound if no image has that id.
+	OpenForRemoval(ctx context.Context, key Key) (Removal, error)
 	// Unseal removes the snapshot SealSnapshot, and before it FlatSeal; one that
 	// is gone is success, and so is an image that is gone. Similar to: rbd snap
 	// rm --image-id ID.
@@ -166,6 +170,17 @@ type Remover interface {
 	// Remove removes the trash entry without force and frees its space. An
 	// entry that is gone is success. Similar to: rbd trash rm.
 	Remove(ctx context.Context, key Key, progress Progress) error
+}
+
+// Removal is an image that is open for its removal. It is used by one goroutine and
+// must be closed.
+type Removal interface {
+	// Found is what spoke against the removal when the image was opened.
+	Found() Inspection
+	// Strip is Remover.Strip.
+	Strip(ctx context.Context) error
+	// Close may be called again.
+	Close() error
 }
 
 // Health tells how a cluster feels.

@@ -79,7 +79,7 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 			if c.room != nil && c.room.back[d.ID] {
 				return ReportItem{Error: "it would be back in quarantine"} // and in no page
 			}
-			_, err = c.purgeable(ctx, d)
+			_, err = c.purgeable(ctx, d, c.remover.Inspect)
 		} else if err = c.wait(ctx, &d); err == nil {
 			err = c.purge(ctx, d, rep.Actor, item.Reason)
 		}
@@ -121,14 +121,24 @@ func errNotInTrash(d *Disk) error {
 }
 
 // purge frees one disk. See the type's comment for the order.
-func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) error {
+func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) (err error) {
 	l := c.ledger
 	unlock, err := l.lock(ctx, seen.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d, err := c.purgeable(ctx, seen) // a, b
+	var begun Removal
+	d, err := c.purgeable(ctx, seen, func(ctx context.Context, key Key) (Inspection, error) { // a, b
+		var err error
+		if begun, err = c.remover.OpenForRemoval(ctx, key); err != nil {
+			return Inspection{}, err
+		}
+		return begun.Found(), nil
+	})
+	if begun != nil {
+		defer func() { err = errors.Join(err, begun.Close()) }()
+	}
 	if errors.Is(err, errLastOfKind) {
 		return c.reprieve(ctx, d, actor, err)
 	}
@@ -141,13 +151,13 @@ func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) 
 		if err != nil {
 			return err
 		}
-		return c.free(ctx, d, actor)
+		return c.free(ctx, d, actor, begun)
 	})
 }
 
 // purgeable reads the disk again and returns it if it may be purged, or why
-// not.
-func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
+// not. look inspects its image.
+func (c *Collector) purgeable(ctx context.Context, seen Disk, look func(context.Context, Key) (Inspection, error)) (Disk, error) {
 	l := c.ledger
 	d, err := l.disks.Disk(ctx, seen.ID)
 	if err != nil {
@@ -185,7 +195,7 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk) (Disk, error) {
 	case secondLife(&d, e):
 		return d, fmt.Errorf("disk %s was taken out of the trash and deleted again: %w; left to the reconciler", d.ID, ErrConflict)
 	}
-	seenOn, err := c.remover.Inspect(ctx, d.Key)
+	seenOn, err := look(ctx, d.Key)
 	if err != nil {
 		return d, fmt.Errorf("ask what speaks against the removal of disk %s: %w", d.ID, err)
 	}
@@ -238,15 +248,25 @@ func recordAllows(on, d *Disk, now time.Time) error {
 	return nil
 }
 
-// free performs steps e to i. Each may be repeated.
-func (c *Collector) free(ctx context.Context, d Disk, actor string) error {
+// free performs steps e to i. Each may be repeated. begun is the image as it was
+// opened for step b, nil where that is over; it is closed here, because Ceph refuses
+// to remove what anybody has open.
+func (c *Collector) free(ctx context.Context, d Disk, actor string, begun Removal) error {
 	l := c.ledger
 	ours, err := c.claim(ctx, d)
 	if err == nil && !ours {
 		return c.conclude(ctx, d, actor)
 	}
 	if err == nil {
-		err = l.around("purge.strip", func() error { return c.remover.Strip(ctx, d.Key) })
+		err = l.around("purge.strip", func() error {
+			if begun == nil {
+				return c.remover.Strip(ctx, d.Key)
+			}
+			return begun.Strip(ctx)
+		})
+	}
+	if begun != nil {
+		err = errors.Join(err, begun.Close())
 	}
 	if err == nil {
 		err = c.trim(ctx, d)
@@ -432,7 +452,7 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 		}
 	case err == nil, errors.Is(err, ErrNotFound):
 		if err = c.stillPurging(ctx, d, actor); err == nil {
-			err = c.free(ctx, d, actor)
+			err = c.free(ctx, d, actor, nil)
 		}
 	default:
 		err = fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)

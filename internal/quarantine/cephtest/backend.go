@@ -101,6 +101,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,
 		"DependentsAreNamed":          dependentsAreNamed,
 		"InspectReadsTheRecord":       inspectReadsTheRecord,
+		"RemovalsBegin":               removalsBegin,
 		"UnsealRepeats":               unsealRepeats,
 		"StripTakesEverySnapshot":     stripTakesAll,
 		"RemoveKeepsCephsRefusals":    removeKeepsRefusals,

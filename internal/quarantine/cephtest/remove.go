@@ -47,6 +47,46 @@ func dependentsAreNamed(e *env) {
 	}
 	_, err = e.Remover.Inspect(e.ctx, e.Pool.Key("0123456789ab"))
 	e.is(err, quarantine.ErrNotFound)
+	_, err = e.Remover.OpenForRemoval(e.ctx, e.Pool.Key("0123456789ab"))
+	e.is(err, quarantine.ErrNotFound)
+}
+
+// A removal that is begun names who depends on the image, as a look does, and not
+// itself; it strips the image, also of one that was taken out of the trash since, and
+// of one that is gone. Who only looked changes nothing.
+func removalsBegin(e *env) {
+	key := e.create(e.Pool, "disk")
+	e.seal(key)
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "disk", 0))
+	begin := func(want int) quarantine.Removal {
+		e.Helper()
+		r, err := e.Remover.OpenForRemoval(e.ctx, key)
+		e.ok(err)
+		looked, err := e.Remover.Inspect(e.ctx, key)
+		e.ok(err)
+		in := r.Found()
+		if len(in.Dependents) != want || in.SizeBytes != looked.SizeBytes || in.ObjectBytes != looked.ObjectBytes || in.Mapped != looked.Mapped {
+			e.Errorf("%+v, want %d dependents; a look says %+v", in, want, looked)
+		}
+		return r
+	}
+	stop, err := e.Cloud.CloudWatch(key, "hypervisor")
+	e.ok(err)
+	e.ok(begin(1).Close())
+	stop()
+	r := begin(0)
+	e.ok(r.Close())
+	e.ok(r.Close())
+	if deps := e.dependents(key); len(deps) != 0 {
+		e.Errorf("after a removal that was not gone on with %q depend on the image", deps)
+	}
+	r = begin(0)
+	e.ok(e.Ceph.RestoreFromTrash(e.ctx, key, key.ReservedName()))
+	e.ok(r.Strip(e.ctx))
+	e.ok(r.Strip(e.ctx))
+	e.ok(r.Close())
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, key.ReservedName(), 0))
+	e.ok(e.Remover.Remove(e.ctx, key, nil))
 }
 
 // The record is read with the same look, and an image is there until it is

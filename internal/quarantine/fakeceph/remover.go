@@ -63,6 +63,31 @@ func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
 	})
 }
 
+// removal is an image that OpenForRemoval opened.
+type removal struct {
+	r     Remover
+	key   quarantine.Key
+	found quarantine.Inspection
+}
+
+// OpenForRemoval is Inspect, also by the name of its verb.
+func (r Remover) OpenForRemoval(ctx context.Context, key quarantine.Key) (quarantine.Removal, error) {
+	in, err := r.Inspect(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return removal{r, key, in}, nil
+}
+
+// Found is what OpenForRemoval saw.
+func (m removal) Found() quarantine.Inspection { return m.found }
+
+// Strip removes every snapshot.
+func (m removal) Strip(ctx context.Context) error { return m.r.Strip(ctx, m.key) }
+
+// Close ends the removal.
+func (removal) Close() error { return nil }
+
 // Strip removes every snapshot.
 func (r Remover) Strip(ctx context.Context, key quarantine.Key) error {
 	return do(ctx, r.c, Call{Verb: "Strip", Key: key}, func() error {
