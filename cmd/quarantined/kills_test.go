@@ -47,6 +47,7 @@ type killing struct {
 	daemon   atomic.Pointer[process]
 	// reconciled counts the runs of reconcile that came to their end.
 	reconciled atomic.Int64
+	killed     atomic.Int64
 
 	mu   sync.Mutex
 	sums map[string][32]byte // what each removed image held, by its name
@@ -75,13 +76,20 @@ func tick(ctx context.Context, d time.Duration) {
 // heard. Every fourth is to be copied; every sixth has many objects and takes
 // long to remove.
 func (k *killing) die(ctx context.Context, worker int) error {
-	for i := 0; ctx.Err() == nil; i++ {
+	for i := 0; ; i++ {
+		k.until(ctx, func() bool { return k.died() < diePerKill*(int(k.killed.Load())+2) })
+		if ctx.Err() != nil || k.t.Failed() {
+			return nil
+		}
 		if err := k.one(fmt.Sprintf("vm-%d-%d", worker, i), i+worker); err != nil {
 			return err
 		}
 	}
-	return nil
 }
+
+// diePerKill is how many disks die in a life of the daemon, about: with each that
+// was there before, a reconcile run takes longer, and so would each life.
+const diePerKill = 4
 
 // one lets the disk of one VM die.
 func (k *killing) one(vm string, i int) error {
@@ -186,6 +194,7 @@ default: {retain: 10d}
 		}
 		tick(ctx, time.Duration(random.Int64N(int64(2500*time.Millisecond))))
 		k.daemon.Load().kill()
+		k.killed.Add(1)
 		s.shiftClock(turned * time.Duration(n+1) / time.Duration(kills))
 		k.daemon.Store(s.launch())
 	}
