@@ -13,6 +13,7 @@ import (
 func holdCommand(a *app) *cobra.Command {
 	var r wire.HoldRequest
 	var f manyFlags
+	var isolate bool
 	cmd := &cobra.Command{
 		Use:   "hold ID|--vm VM|--project P|… --case CASE --reason TEXT",
 		Short: "Place a legal hold: a disk never expires while one is open",
@@ -24,6 +25,9 @@ nothing. A case that nobody has opened is opened, with the reason as its title.
 With selectors it asks first, with --dry-run it lists the disks only. When it
 was cut short, or some disks failed (5), run it again: it goes on. What is
 deleted later is held with quarantinectl standing place.
+
+With --isolate each disk is copied to the evidence pool after it is held
+(quarantinectl isolate).
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitNotFound, exitRefused, exitPartial, exitUnreachable),
 		Example: `  quarantinectl hold 3fa1c09be2d47a55 --case CERT-17 --reason "under investigation"
   quarantinectl hold --user mallory --case CERT-17 --reason "under investigation"`,
@@ -35,8 +39,12 @@ deleted later is held with quarantinectl standing place.
 			return err
 		}
 		if f.selects() {
-			return a.onMany(ctx, c, f, "hold", func(d wire.Disk) bool { return !holds(d, r.CaseID) }, func(ctx context.Context, d wire.Disk) error {
+			wanted := func(d wire.Disk) bool { return !holds(d, r.CaseID) || isolate && isolable(d) }
+			return a.onMany(ctx, c, f, "hold", wanted, func(ctx context.Context, d wire.Disk) error {
 				_, err := c.Hold(ctx, d.ID, r)
+				if err == nil && isolate && isolable(d) {
+					_, err = c.Isolate(ctx, d.ID, wire.IsolateRequest{Reason: r.Reason}, nil)
+				}
 				return err
 			})
 		}
@@ -44,13 +52,23 @@ deleted later is held with quarantinectl standing place.
 		if err != nil {
 			return err
 		}
-		return a.changed(d, "on hold for case %s", r.CaseID)
+		if !isolate || !isolable(d) {
+			return a.changed(d, "on hold for case %s", r.CaseID)
+		}
+		if err := a.isolate(ctx, c, d.ID, wire.IsolateRequest{Reason: r.Reason}); err != nil {
+			return fmt.Errorf("disk %s is on hold for case %s, and is not copied: %w", d.ID, r.CaseID, err)
+		}
+		return nil
 	})
 	holdFlags(cmd, &r)
+	cmd.Flags().BoolVar(&isolate, "isolate", false, "copy it to the evidence pool, too")
 	f.add(cmd)
 	completeWith(cmd, "case", a.completeCaseFlag)
 	return cmd
 }
+
+// isolable reports whether the disk is no copy, and has none.
+func isolable(d wire.Disk) bool { return d.CopyOf == nil && len(d.Copies) == 0 }
 
 // oneOrMany checks that either a disk or a selection is named.
 func oneOrMany(args []string, selects bool, f manyFlags) error {

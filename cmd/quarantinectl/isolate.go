@@ -29,21 +29,26 @@ a policy wants copied (isolate: true) the job copies by itself.
 		if err := checkID(args[0]); err != nil {
 			return err
 		}
-		bar := a.newProgress("copy and compare", true)
-		defer bar.end()
-		d, err := c.Isolate(ctx, args[0], r, bar.at)
-		bar.end()
-		switch {
-		case err != nil:
-			return err
-		case r.DryRun:
-			return a.changed(d, "would be copied, %s", size(d.SizeBytes))
-		case d.CopyOf == nil:
-			return a.changed(d, "copied")
-		}
-		return a.changed(d, "the copy of %s in %s, SHA-256 %s", d.CopyOf.Disk, poolOf(d), d.CopyOf.SHA256)
+		return a.isolate(ctx, c, args[0], r)
 	})
 	reasonFlag(cmd, &r.Reason)
 	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "say whether it could be copied")
 	return cmd
+}
+
+// isolate copies one disk, and shows how far it is.
+func (a *app) isolate(ctx context.Context, c *client.Client, id string, r wire.IsolateRequest) error {
+	bar := a.newProgress("copy and compare", true)
+	defer bar.end()
+	d, err := c.Isolate(ctx, id, r, bar.at)
+	bar.end()
+	switch {
+	case err != nil:
+		return err
+	case r.DryRun:
+		return a.changed(d, "would be copied, %s", size(d.SizeBytes))
+	case d.CopyOf == nil:
+		return a.changed(d, "copied")
+	}
+	return a.changed(d, "the copy of %s in %s, SHA-256 %s", d.CopyOf.Disk, poolOf(d), d.CopyOf.SHA256)
 }
