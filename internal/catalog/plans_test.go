@@ -197,7 +197,7 @@ func TestSharePlans(t *testing.T) {
 		args  []any
 		uses  string
 	}{
-		"shares":    {sharesQuery, q, "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
+		"shares":    {sharesQuery, append([]any{"f", "vms"}, q...), "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
 		"evictable": {evictableQuery, append(q, "p", 0, "", 9), "COVERING INDEX disks_by_share (fsid=? AND pool=? AND share=? AND"},
 		"due":       {dueQuery, []any{0, 1, "f", "vms", 0, 9}, "COVERING INDEX disks_by_share (fsid=? AND pool=?)"},
 		"evicted":   {evictedQuery, []any{0, "f", "vms", 0, 0}, "COVERING INDEX disks_evicted (fsid=? AND pool=?)"},

@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -25,20 +27,30 @@ func classArgs(q quarantine.ShareQuery) []any {
 	return []any{micros(zeroTime()), now, int64(math.MaxInt64), now, born, born, q.FSID, q.Pool}
 }
 
-const sharesQuery = `SELECT share, count(*),
-		sum(CASE class WHEN 'evictable' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE class WHEN 'held' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE class WHEN 'compliance' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE class WHEN 'young' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE class WHEN 'busy' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE class WHEN 'going' THEN max(used_bytes, 0) ELSE 0 END),
-		sum(CASE WHEN class <> 'going' AND used_bytes < 0 THEN max(size_bytes, 0) ELSE 0 END)
-	FROM (` + classed + `) GROUP BY share ORDER BY share`
+// sharesQuery goes through the pool twice. What may go, as a rule nearly all, is the
+// difference: SQLite works out the class anew for each sum that asks for it, and so
+// it does that for few.
+const sharesQuery = `SELECT a.share, a.disks, a.used - coalesce(b.used, 0), coalesce(b.held, 0), coalesce(b.compliance, 0), coalesce(b.young, 0),
+		coalesce(b.busy, 0), coalesce(b.going, 0), a.unmeasured - coalesce(b.unmeasured, 0)
+	FROM (SELECT share, count(*) AS disks, sum(max(used_bytes, 0)) AS used, sum(CASE WHEN used_bytes < 0 THEN max(size_bytes, 0) ELSE 0 END) AS unmeasured
+		FROM disks WHERE state NOT IN ('purged', 'restored', 'lost') AND fsid = ? AND pool = ? GROUP BY share) a
+	LEFT JOIN (SELECT share, sum(max(used_bytes, 0)) AS used,
+		sum(CASE class WHEN 'held' THEN max(used_bytes, 0) ELSE 0 END) AS held,
+		sum(CASE class WHEN 'compliance' THEN max(used_bytes, 0) ELSE 0 END) AS compliance,
+		sum(CASE class WHEN 'young' THEN max(used_bytes, 0) ELSE 0 END) AS young,
+		sum(CASE class WHEN 'busy' THEN max(used_bytes, 0) ELSE 0 END) AS busy,
+		sum(CASE class WHEN 'going' THEN max(used_bytes, 0) ELSE 0 END) AS going,
+		sum(CASE WHEN class = 'going' AND used_bytes < 0 THEN max(size_bytes, 0) ELSE 0 END) AS unmeasured
+		FROM (` + classed + `) WHERE class <> 'evictable' GROUP BY share) b ON b.share = a.share`
+
+func sharesArgs(q quarantine.ShareQuery) []any {
+	return append([]any{q.FSID, q.Pool}, classArgs(q)...)
+}
 
 // PoolShares sums up what each project has in quarantine in the pool. It reads one
 // index alone.
 func (c *Catalog) PoolShares(ctx context.Context, q quarantine.ShareQuery) ([]quarantine.Share, error) {
-	rows, err := c.readDB.QueryContext(ctx, sharesQuery, classArgs(q)...)
+	rows, err := c.readDB.QueryContext(ctx, sharesQuery, sharesArgs(q)...)
 	if err != nil {
 		return nil, unavailable(err, "sum up the shares of pool %s", q.Pool)
 	}
@@ -54,6 +66,7 @@ func (c *Catalog) PoolShares(ctx context.Context, q quarantine.ShareQuery) ([]qu
 	if err := rows.Err(); err != nil {
 		return nil, unavailable(err, "sum up the shares of pool %s", q.Pool)
 	}
+	slices.SortFunc(shares, func(a, b quarantine.Share) int { return cmp.Compare(a.Project, b.Project) })
 	return shares, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -301,27 +302,50 @@ func restoredOutside(ctx context.Context, l *Ledger, d Disk, name, why string) (
 	return finishInPlace(ctx, l, d, name, "reconciler")
 }
 
-// staleRecords renews the records on images that a crash or an outage left
-// behind the catalog.
+// recordsAtOnce bounds how many records one run renews: when a policy has been
+// applied there can be millions, and other things wait for the run's end. The next
+// run goes on.
+const recordsAtOnce = 20_000
+
+// staleRecords renews the records on images that a crash, an outage or the
+// application of a policy left behind the catalog. Those that fail stay in front of
+// the next page, and are passed over.
 func (r *Reconciler) staleRecords(ctx context.Context, w *run, dry bool) error {
-	disks, err := r.ledger.disks.FindDisks(ctx, DiskFilter{RecordStale: true, States: []State{Quarantined, Expiring}})
-	if err != nil {
-		return fmt.Errorf("find the disks whose records are old: %w", err)
-	}
-	return inParallel(ctx, r.cfg.Workers, len(disks), func(i int) {
-		it := ReportItem{Disk: disks[i].ID, Pool: disks[i].Key.PoolRef().String(), Name: disks[i].OriginalName, Act: "record", Reason: "the record on the image is old"}
-		if !dry {
-			if err := r.withDisk(ctx, disks[i].ID, func(d Disk) error {
-				if !d.RecordStale || (d.State != Quarantined && d.State != Expiring) {
-					return nil
-				}
-				_, err := r.ledger.syncRecord(ctx, d)
-				return err
-			}); err != nil {
+	for stay, left := 0, recordsAtOnce; left > 0; {
+		page, err := r.ledger.disks.FindDisks(ctx, DiskFilter{RecordStale: true, States: []State{Quarantined, Expiring}, Limit: min(diskPage, left), Offset: stay})
+		if err != nil {
+			return fmt.Errorf("find the disks whose records are old: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		left -= len(page)
+		var stays atomic.Int64
+		err = inParallel(ctx, r.cfg.Workers, len(page), func(i int) {
+			it := ReportItem{Disk: page[i].ID, Pool: page[i].Key.PoolRef().String(), Name: page[i].OriginalName, Act: "record", Reason: "the record on the image is old"}
+			if dry {
+				stays.Add(1)
+			} else if err := r.renewRecord(ctx, page[i].ID); err != nil {
+				stays.Add(1)
 				it.Error = err.Error()
 			}
+			w.add(it)
+		})
+		if err != nil {
+			return err
 		}
-		w.add(it)
+		stay += int(stays.Load())
+	}
+	return nil
+}
+
+func (r *Reconciler) renewRecord(ctx context.Context, id string) error {
+	return r.withDisk(ctx, id, func(d Disk) error {
+		if !d.RecordStale || (d.State != Quarantined && d.State != Expiring) {
+			return nil
+		}
+		_, err := r.ledger.syncRecord(ctx, d)
+		return err
 	})
 }
 
