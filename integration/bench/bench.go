@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ type pools struct{ base, ours, bare, shell, purged string }
 
 func newBench(ctx context.Context, lab *cephlab.Lab, policies string, now quarantine.Clock) (_ *bench, err error) {
 	b := &bench{lab: lab, now: now}
+	debug.SetGCPercent(300) // as the service does (cmd/quarantined)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
