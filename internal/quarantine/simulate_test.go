@@ -98,15 +98,7 @@ func (w *world) live(history []death) {
 // history from its beginning: at every time as many disks and bytes.
 func TestSimulationIsWhatThePolicyDoes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		var history []death
-		for i := range rapid.IntRange(1, 8).Draw(rt, "disks") {
-			draw := func(what string) bool { return rapid.Bool().Draw(rt, fmt.Sprint(what, i)) }
-			history = append(history, death{
-				pool: rapid.SampledFrom([]quarantine.PoolRef{vms, vols}).Draw(rt, fmt.Sprint("pool", i)), explained: draw("explained"),
-				after:    time.Duration(rapid.IntRange(0, 100).Draw(rt, fmt.Sprint("after", i))) * time.Hour,
-				extended: draw("extended"), held: draw("held"), lifted: draw("lifted"),
-			})
-		}
+		history := anyHistory(rt)
 		present, other := simulatedPolicy(rt, "present"), simulatedPolicy(rt, "other")
 		w, real := newWorld(t), newWorld(t)
 		w.policy.decide, real.policy.decide = present.Decide, other.Decide
