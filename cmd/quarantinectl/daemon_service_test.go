@@ -168,7 +168,7 @@ func simulate(w http.ResponseWriter, r *http.Request) {
 	}
 	s := quarantine.Simulation{From: at("2026-11-17T00:00:00Z"), To: at("2026-11-20T00:00:00Z"), At: at("2026-11-20T00:00:00Z"), Disks: 5,
 		Points: []quarantine.SimulationPoint{}, Moves: []quarantine.SimulatedMove{}, Changes: []quarantine.SimulatedChange{}}
-	if !in.InForce && in.Policies[0].Name == "same.yaml" {
+	if !in.OnDisk && in.Policies[0].Name == "same.yaml" {
 		reply(w)(s, nil)
 		return
 	}

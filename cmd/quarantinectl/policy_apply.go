@@ -14,18 +14,19 @@ import (
 func policyApplyCommand(a *app) *cobra.Command {
 	var r wire.ApplyRequest
 	var dry, yes bool
-	look := wire.SimulateRequest{InForce: true, Apply: true, Changes: 100}
+	look := wire.SimulateRequest{OnDisk: true, Apply: true, Changes: 100}
 	cmd := &cobra.Command{
 		Use:   "apply --reason TEXT",
 		Short: "Decide about what is in quarantine anew, by the policy in force",
 		Long: `Read the policy on disk, and decide about every disk in quarantine anew. What it
-keeps for longer, or protects more, is done at once. What it would keep for a
-shorter time takes two people: a request is made, and an admin other than you
-approves it (quarantinectl request approve). No hold, compliance or least time
-gives way, and what people decided about one disk stays.
+keeps for as long or longer is done at once, and so is what protects it more.
+What it would keep for a shorter time takes two people: a request is made, and
+an admin other than you approves it (quarantinectl request approve). No hold,
+compliance or least time gives way, and what people decided about one disk
+stays.
 
 It takes an admin's token, says what would change, and asks first. It may be
-repeated. It is refused (4) while the policy on disk is not in force.
+repeated. It is refused (4) while the policy on disk may not come into force.
 ` + exitHelp(exitDone, exitFailed, exitUsage, exitRefused, exitPartial, exitUnreachable),
 		Example: `  quarantinectl policy apply --reason "agreement of November" --dry-run
   quarantinectl policy apply --reason "agreement of November"`,
@@ -37,6 +38,7 @@ repeated. It is refused (4) while the policy on disk is not in force.
 			if err != nil {
 				return err
 			}
+			r.Policy = sim.Policy // and no other, whatever is written there meanwhile
 			if dry {
 				return a.print(sim, func(p *page) { differences(p, sim) })
 			}

@@ -86,7 +86,8 @@ func requestApproveCommand(a *app) *cobra.Command {
 	return a.decision("approve", "Approve another person's request, and have it done",
 		`Approve another person's request, and have it done. It takes an admin's token,
 asks first, and is refused (4) for your own request, for one that is not open
-any more, and where its disk was held or extended since it was made.`,
+any more, and where its disk was held or extended since it was made. Of a policy
+that is applied, such disks are left out.`,
 		"Approve it?", func(ctx context.Context, c *client.Client, id string, r wire.ReasonRequest) (quarantine.Request, error) {
 			return c.Approve(ctx, id, r)
 		})

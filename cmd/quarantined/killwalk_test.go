@@ -155,9 +155,14 @@ func (s *site) settled(content []byte, states []quarantine.State) {
 	}
 	d := disks[0]
 	if d.State == string(quarantine.Purging) || d.State == string(quarantine.Restored) && d.Sealed {
-		// The collector's, which finishes it.
-		p.job(quarantine.JobCollect)
-		d = p.disks()[0]
+		// The collector's, which finishes it when Ceph has forgotten the daemon that
+		// died as one that has the image open, after 30 s.
+		for deadline := time.Now().Add(90 * time.Second); d.State == string(quarantine.Purging) || d.State == string(quarantine.Restored) && d.Sealed; d = p.disks()[0] {
+			if rep := p.tryJob(quarantine.JobCollect); rep.Stopped != "" || time.Now().After(deadline) {
+				s.t.Fatalf("the collector does not finish it: %q, %+v", rep.Stopped, rep.Items)
+			}
+			tick(s.ctx, time.Second)
+		}
 	}
 	if !slices.Contains(states, quarantine.State(d.State)) {
 		s.t.Fatalf("the disk is %s, want one of %q", d.State, states)

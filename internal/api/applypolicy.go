@@ -12,7 +12,7 @@ import (
 
 // PolicyApplier applies the policy in force: *quarantine.PolicyApplier.
 type PolicyApplier interface {
-	Apply(ctx context.Context, actor, reason string, progress quarantine.Progress) (quarantine.PolicyApplication, error)
+	Apply(ctx context.Context, actor, reason, only string, progress quarantine.Progress) (quarantine.PolicyApplication, error)
 }
 
 type applyInput struct{ Body wire.ApplyRequest }
@@ -28,7 +28,7 @@ func (s *Server) applyPolicy(ctx context.Context, in *applyInput) (*huma.StreamR
 		stop := unblock(ctx, x)
 		defer stop()
 		out := &liveLines{x: x}
-		res, err := s.cfg.Applier.Apply(ctx, x.actor(), in.Body.Reason,
+		res, err := s.cfg.Applier.Apply(ctx, x.actor(), in.Body.Reason, in.Body.Policy,
 			func(done, total uint64) { _ = out.send(wire.ApplyLine{Done: done, Total: total}) }) // the request's context ends when the client is gone
 		if err == nil && res.Shorter > 0 {
 			res.Request, err = s.askToApply(ctx, x.actor(), in.Body.Reason, res.Policy)

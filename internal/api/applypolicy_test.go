@@ -44,7 +44,7 @@ func TestApplyPolicy(t *testing.T) {
 	w.writePolicy("20d", "15d")
 	w.clock.add(time.Hour)
 	look := func() quarantine.Simulation {
-		return read[quarantine.Simulation](w, w.send(operator, "POST", "/v1/policy/simulate", `{"in_force":true,"apply":true,"changes":5}`))
+		return read[quarantine.Simulation](w, w.send(operator, "POST", "/v1/policy/simulate", `{"on_disk":true,"apply":true,"changes":5}`))
 	}
 	look() // the policy comes into force
 	before := w.state()

@@ -209,7 +209,8 @@ type Explainer interface {
 	Explain(f quarantine.Facts) (quarantine.Decision, []policy.RuleTrace)
 	// Facts are what the policy looks at of a disk.
 	Facts(d quarantine.Disk) quarantine.Facts
-	quarantine.PolicyInForce
+	// OnDisk is the policy as it is on disk, and its digest.
+	OnDisk(ctx context.Context) (quarantine.Decider, string, error)
 }
 
 // Sightings finds what is alive: *catalog.Catalog.

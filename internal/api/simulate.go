@@ -22,22 +22,22 @@ const (
 )
 
 // simulated is the policy that a request is about.
-func (s *Server) simulated(ctx context.Context, r wire.SimulateRequest) (quarantine.Decider, error) {
+func (s *Server) simulated(ctx context.Context, r wire.SimulateRequest) (quarantine.Decider, string, error) {
 	switch {
-	case r.InForce && len(r.Policies) > 0:
-		return nil, invalidf("body: a policy is given, and in_force")
-	case r.InForce:
-		p, _, err := s.cfg.Policy.InForce(ctx)
-		return p, err
+	case r.OnDisk && len(r.Policies) > 0:
+		return nil, "", invalidf("body: a policy is given, and on_disk")
+	case r.OnDisk:
+		return s.cfg.Policy.OnDisk(ctx)
 	case len(r.Policies) == 0:
-		return nil, invalidf("body.policies: no policy is given, and not in_force")
+		return nil, "", invalidf("body.policies: no policy is given, and not on_disk")
 	}
-	return policy.Parse("the policy", r.Policies)
+	p, err := policy.Parse("the policy", r.Policies)
+	return p, "", err
 }
 
 // simulate replays the catalog's history under the policy in the request.
 func (s *Server) simulate(ctx context.Context, in *simulateInput) (*answer[quarantine.Simulation], error) {
-	other, err := s.simulated(ctx, in.Body)
+	other, digest, err := s.simulated(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -58,5 +58,7 @@ func (s *Server) simulate(ctx context.Context, in *simulateInput) (*answer[quara
 			return nil, fmt.Errorf("step: %w", err)
 		}
 	}
-	return answered(s.cfg.Simulator.Simulate(ctx, other, o))
+	sim, err := s.cfg.Simulator.Simulate(ctx, other, o)
+	sim.Policy = digest
+	return answered(sim, err)
 }

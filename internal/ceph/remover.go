@@ -52,7 +52,7 @@ func inspectOpen(ioctx *rados.IOContext, id string, img *rbd.Image, own uint64) 
 	if err != nil {
 		return in, err
 	}
-	in.Dependents = append(clones, watchers...)
+	in.Dependents, in.Watched = append(clones, watchers...), len(watchers) > 0
 	if err := sizes(img, &in); err != nil {
 		return in, err
 	}

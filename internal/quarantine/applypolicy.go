@@ -71,14 +71,18 @@ type PolicyApplication struct {
 const maxApplyErrors = 10
 
 // Apply does what keeps disks for longer, and counts what would keep them for a
-// shorter time. It may be repeated. progress may be nil.
-func (a *PolicyApplier) Apply(ctx context.Context, actor, reason string, progress Progress) (PolicyApplication, error) {
+// shorter time. It may be repeated. only, where not empty, is the digest of the policy
+// that it is about: ErrRefused if another one is on disk. progress may be nil.
+func (a *PolicyApplier) Apply(ctx context.Context, actor, reason, only string, progress Progress) (PolicyApplication, error) {
 	if err := errors.Join(required(actor, "who"), required(reason, "a reason")); err != nil {
 		return PolicyApplication{}, err
 	}
 	p, digest, err := a.inForce.InForce(ctx)
 	if err != nil {
 		return PolicyApplication{}, fmt.Errorf("apply the policy: %w", err)
+	}
+	if only != "" && only != digest {
+		return PolicyApplication{}, refusedf("the policy on disk is %s now, and not %s that was looked at; look again", digest, only)
 	}
 	total, err := a.howMany(ctx)
 	if err != nil {
@@ -98,7 +102,7 @@ func (a *PolicyApplier) Apply(ctx context.Context, actor, reason string, progres
 		case re.protected != nil:
 			res.Protected++
 		}
-		return re.changes(d)
+		return re.changes(d) || len(d.Copies) > 0 // copies may lag behind, after a crash
 	}, func(id string) {
 		was, is, err := a.strengthen(ctx, actor, reason, id, p, digest)
 		mu.Lock()
@@ -147,8 +151,11 @@ func (a *PolicyApplier) each(ctx context.Context, p Decider, digest string, want
 		if len(ids) == 0 {
 			return nil
 		}
-		if _, is, err := a.inForce.InForce(ctx); err != nil || is != digest {
-			return errors.Join(refusedf("the policy in force has changed meanwhile"), err)
+		switch _, is, err := a.inForce.InForce(ctx); {
+		case err != nil:
+			return unread(err)
+		case is != digest:
+			return refusedf("the policy in force has changed meanwhile")
 		}
 		err := inParallel(ctx, a.workers, len(ids), func(i int) { do(ids[i]) })
 		ids = ids[:0]
@@ -176,6 +183,10 @@ func (a *PolicyApplier) each(ctx context.Context, p Decider, digest string, want
 	return nil
 }
 
+// unread is the error of a policy that could not be read again: a file that is being
+// written may be whole in a moment, so it ends no request.
+func unread(err error) error { return fmt.Errorf("%w: read the policy again: %v", ErrUnavailable, err) }
+
 // redecided returns the disk, and what the policy makes of it. The caller has its
 // lock.
 func (a *PolicyApplier) redecided(ctx context.Context, id string, p Decider) (Disk, redecision, error) {
@@ -196,13 +207,16 @@ func (a *PolicyApplier) strengthen(ctx context.Context, actor, reason, id string
 	}
 	defer unlock()
 	was, re, err := a.redecided(ctx, id, p)
-	if err != nil || re.shorter || !re.changes(&was) {
+	if err != nil || re.shorter {
 		return was, was, err
 	}
 	next := re.next
 	e := Entry{Act: actPolicyApplied, Actor: actor, Reason: reason, Detail: promised(&next, map[string]string{
 		detailPolicy: digest, "rule": next.Decision.Rule, basisKept: was.RetainUntil.UTC().Format(time.RFC3339),
 	})}
+	if !re.changes(&was) {
+		return was, was, a.copies(ctx, was, e)
+	}
 	if is, err = a.put(ctx, was, next, e); err != nil {
 		return was, was, err
 	}
@@ -331,7 +345,7 @@ func (p *applyPolicy) agreed(ctx context.Context, r Request) (Decider, error) {
 	case err != nil:
 		return nil, err
 	case digest != r.Subject:
-		return nil, refusedf("the policy in force is %s, and not %s any more; apply that, if it is what you want", digest, r.Subject)
+		return nil, p.another(digest, r)
 	}
 	return policy, nil
 }
@@ -345,62 +359,81 @@ func (p *applyPolicy) Do(ctx context.Context, r Request) error {
 	if r.RequestedBy == r.DecidedBy {
 		return refusedf("request %s was approved by who made it", r.ID)
 	}
-	policy, err := p.agreed(ctx, r)
-	if err != nil {
-		return err
+	policy, digest, err := p.applier.inForce.InForce(ctx)
+	switch {
+	case err != nil:
+		return unread(err)
+	case digest != r.Subject:
+		return p.another(digest, r)
 	}
-	var mu sync.Mutex
-	var errs []error
-	var failed, done atomic.Int64
-	err = p.applier.each(ctx, policy, r.Subject, func(d *Disk, re redecision) bool {
-		return re.shorter || p.did(&r, d)
-	}, func(id string) {
-		switch err := p.shortenOne(ctx, r, id, policy); {
-		case err == nil:
-			done.Add(1)
-		case failed.Add(1) <= maxApplyErrors:
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
+	// Again while there were some: what leaves the selection in the middle of it can
+	// hide others.
+	for first := true; ; first = false {
+		var mu sync.Mutex
+		var errs []error
+		var failed, done atomic.Int64
+		err := p.applier.each(ctx, policy, r.Subject, func(d *Disk, re redecision) bool {
+			return re.shorter || first && p.did(&r, d)
+		}, func(id string) {
+			switch shorter, err := p.shortenOne(ctx, r, id, policy); {
+			case err != nil && failed.Add(1) <= maxApplyErrors:
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			case shorter:
+				done.Add(1)
+			}
+		})
+		if n := failed.Load(); n > 0 {
+			return errors.Join(err, fmt.Errorf("%w: %d disks are not shortened, %d are: %v", ErrUnavailable, n, done.Load(), errors.Join(errs...)))
 		}
-	})
-	if n := failed.Load(); n > 0 {
-		err = errors.Join(err, fmt.Errorf("%w: %d disks are not shortened, %d are: %w", ErrUnavailable, n, done.Load(), errors.Join(errs...)))
+		if err != nil || done.Load() == 0 {
+			return err
+		}
 	}
-	return err
+}
+
+func (*applyPolicy) another(digest string, r Request) error {
+	return refusedf("the policy in force is %s, and not %s any more; apply that, if it is what you want", digest, r.Subject)
 }
 
 func (p *applyPolicy) did(r *Request, d *Disk) bool {
 	return d.Shortened != nil && d.Shortened.Request == r.ID
 }
 
-// changedSince reports whether the disk came into quarantine, or was held or
-// released, at that time or later.
+// changedSince reports whether the disk came into quarantine, was held or released,
+// or was first explained, at that time or later.
 func (d *Disk) changedSince(at time.Time) bool {
-	return !d.QuarantinedAt.Before(at) || slices.ContainsFunc(d.Holds, func(h Hold) bool { return !h.PlacedAt.Before(at) || !h.Released.Before(at) })
+	return d.Deletion != nil && !d.Deletion.ReceivedAt.Before(at) || !d.QuarantinedAt.Before(at) || slices.ContainsFunc(d.Holds, func(h Hold) bool { return !h.PlacedAt.Before(at) || !h.Released.Before(at) })
 }
 
-func (p *applyPolicy) shortenOne(ctx context.Context, r Request, id string, policy Decider) error {
+// shortenOne reports whether it has shortened the disk.
+func (p *applyPolicy) shortenOne(ctx context.Context, r Request, id string, policy Decider) (bool, error) {
 	l := p.applier.ledger
 	unlock, err := l.lock(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer unlock()
 	d, re, err := p.applier.redecided(ctx, id, policy)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if p.did(&r, &d) {
-		return p.told(ctx, r, d)
+		return false, p.told(ctx, r, d)
 	}
 	if !re.shorter || d.changedSince(r.RequestedAt) {
-		return nil // it changed meanwhile
+		return false, nil // it changed meanwhile
+	}
+	// A catalog that was put back from a backup forgets that it was done, and what
+	// people decided since.
+	if done, err := l.happened(ctx, d.ID, actShorten, r.ID); err != nil || done {
+		return false, err
 	}
 	next := re.next
 	next.Shortened = &Shortening{Request: r.ID, RequestedBy: r.RequestedBy, ApprovedBy: r.DecidedBy, From: d.RetainUntil, To: next.RetainUntil}
 	_, err = p.applier.put(ctx, d, next, p.entry(r, &next))
-	return err
+	return err == nil, err
 }
 
 func (p *applyPolicy) entry(r Request, d *Disk) Entry {

@@ -13,7 +13,7 @@ import (
 // apply applies the policy in force, as ann.
 func (w *world) apply() quarantine.PolicyApplication {
 	w.t.Helper()
-	res, err := w.applier.Apply(w.ctx, "ann", "the agreement of November", nil)
+	res, err := w.applier.Apply(w.ctx, "ann", "the agreement of November", "", nil)
 	if err != nil || res.Failed > 0 {
 		w.t.Fatalf("apply: %+v, %v", res, err)
 	}
@@ -90,7 +90,7 @@ func TestApplyByTwo(t *testing.T) {
 	t.Run("not while the policy on disk is another", func(t *testing.T) {
 		w, _ := shortening(t)
 		w.policy.err = errors.New("it does not parse")
-		_, err := w.applier.Apply(w.ctx, "ann", "r", nil)
+		_, err := w.applier.Apply(w.ctx, "ann", "r", "", nil)
 		w.refused("apply", err)
 	})
 	t.Run("nothing to shorten", func(t *testing.T) {
@@ -140,6 +140,18 @@ func TestApplyLeavesWhatPeopleDecided(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 		w.keptUntil(key, t0.Add(40*day))
+	})
+	t.Run("extended, and promised more for a while", func(t *testing.T) {
+		w, key := shortening(t)
+		if _, err := w.holds.Extend(w.ctx, "carol", key.DiskID(), t0.Add(20*day), "needed"); err != nil {
+			t.Fatal(err)
+		}
+		w.policy.use(quarantine.Decision{Retain: 30 * day, Rule: "long"})
+		w.apply()
+		w.keptUntil(key, t0.Add(30*day))
+		w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short"})
+		w.agree(w.askToApply())
+		w.keptUntil(key, t0.Add(20*day))
 	})
 	t.Run("shortened", func(t *testing.T) {
 		w := newWorld(t)
@@ -219,7 +231,7 @@ func TestApplyLeavesWhatPeopleDecided(t *testing.T) {
 			w.policy.digest = "another" // the lock is not held: it is a snapshot
 			return quarantine.Decision{Retain: 50 * day, Rule: "long"}
 		})
-		_, err := w.applier.Apply(w.ctx, "ann", "r", nil)
+		_, err := w.applier.Apply(w.ctx, "ann", "r", "", nil)
 		w.refused("half of it", err)
 		w.keptUntil(key, t0.Add(retain))
 	})
@@ -291,6 +303,49 @@ func TestApplyAfterALossOfTheCatalog(t *testing.T) {
 			w.collect()
 			if want := map[bool]quarantine.State{true: quarantine.Expiring, false: quarantine.Quarantined}[c.want == 5*day]; w.disk(key).State != want {
 				t.Errorf("it is %s", w.disk(key).State)
+			}
+		})
+	}
+}
+
+// A catalog that is put back from a backup does not undo what people decided after
+// an application: it is not done twice, and an extension is found in the custody log.
+func TestApplyAndAnOldCatalog(t *testing.T) {
+	for _, when := range []string{"before it was done", "after it was done"} {
+		t.Run(when, func(t *testing.T) {
+			w, key := shortening(t)
+			r := w.askToApply()
+			if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
+				t.Fatal(err)
+			}
+			approved, was := w.request(r.ID), w.disk(key)
+			if err := w.approvals.Sweep(w.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if when == "after it was done" {
+				was = w.disk(key)
+			}
+			w.reconcile()
+			if _, err := w.holds.Extend(w.ctx, "carol", key.DiskID(), t0.Add(9*day), "after all"); err != nil {
+				t.Fatal(err)
+			}
+			w.putBack(was)
+			approved.Version = w.request(r.ID).Version
+			if _, err := w.store.PutRequest(w.ctx, approved); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.approvals.Sweep(w.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(slices.DeleteFunc(w.custody.of(key), func(e string) bool { return e != "shorten done" })); n != 1 {
+				t.Errorf("shortened %d times", n)
+			}
+			w.reconcile()
+			if d := w.disk(key); d.RetainUntil.Before(t0.Add(9 * day)) {
+				t.Errorf("kept until %s", d.RetainUntil)
+			}
+			if on, err := w.recordOn(key); err != nil || on.RetainUntil.Before(t0.Add(9*day)) {
+				t.Errorf("the record says %s, %v", on.RetainUntil, err)
 			}
 		})
 	}

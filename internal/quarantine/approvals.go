@@ -175,7 +175,7 @@ func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error)
 	}
 	states := map[string]RequestState{actApprove: RequestRefused, "deny": RequestDenied, "withdraw": RequestWithdrawn, "request-expired": RequestExpired}
 	if err := a.ensureTold(ctx, r, entries, r.entry(actRequest, r.RequestedBy, r.Reason)); err != nil {
-		return r, err
+		return r, a.end(ctx, r, err)
 	}
 	for _, e := range entries {
 		state, ends := states[e.Act]
@@ -201,13 +201,16 @@ func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error)
 func (a *Approvals) ensureTold(ctx context.Context, r Request, entries []Entry, by Entry) error {
 	begun := false
 	for _, e := range entries {
-		if e.Act != by.Act || e.Actor != by.Actor || e.Detail[detailRequest] != r.ID {
+		if e.Act != by.Act || e.Actor != by.Actor || !maps.Equal(e.Detail, by.Detail) {
+			continue // also of what was not asked for so
+		}
+		if d := e.At.Sub(r.RequestedAt); by.Act == actRequest && (d < -time.Second || d > time.Minute) {
 			continue
 		}
 		if e.Outcome == OutcomeDone {
 			return nil
 		}
-		begun = begun || e.Outcome == OutcomeIntent
+		begun = e.Outcome == OutcomeIntent // and not one that failed
 	}
 	if !begun {
 		return refusedf("request %s: the custody log does not have that %s did so (%s); ask anew", r.ID, by.Actor, by.Act)
@@ -273,8 +276,9 @@ func (a *Approvals) expire(ctx context.Context, r Request, outcome string) (Requ
 // perform does the act of an approved request. The caller has its lock.
 func (a *Approvals) perform(ctx context.Context, r Request) (Request, error) {
 	act := a.acts[r.Kind]
+	_, lengthy := act.(lengthyAct) // it was begun in time, and may take longer
 	switch {
-	case a.over(r):
+	case a.over(r) && !lengthy:
 		return a.expire(ctx, r, "it was approved, and its end was not noted before it expired; the custody log has what was done")
 	case act == nil:
 		return r, refusedf("request %s is of the kind %q, which this program does not know", r.ID, r.Kind)
@@ -335,13 +339,22 @@ func (a *Approvals) goOn(ctx context.Context, r Request) error {
 	if err != nil {
 		return fmt.Errorf("read from the custody log who approved request %s: %w", r.ID, err)
 	}
-	if err := a.ensureTold(ctx, r, entries, r.entry(actApprove, r.DecidedBy, r.DecisionReason)); err != nil {
-		r.State, r.Outcome = RequestRefused, err.Error()
-		_, perr := a.requests.PutRequest(ctx, r)
-		return errors.Join(err, perr)
+	err = a.ensureTold(ctx, r, entries, r.entry(actRequest, r.RequestedBy, r.Reason))
+	if err == nil {
+		err = a.ensureTold(ctx, r, entries, r.entry(actApprove, r.DecidedBy, r.DecisionReason))
+	}
+	if err != nil {
+		return a.end(ctx, r, err)
 	}
 	_, err = a.perform(ctx, r)
 	return err
+}
+
+// end makes a request refused for good, and returns why.
+func (a *Approvals) end(ctx context.Context, r Request, why error) error {
+	r.State, r.Outcome = RequestRefused, why.Error()
+	_, err := a.requests.PutRequest(ctx, r)
+	return errors.Join(why, err)
 }
 
 // Run sweeps at once, and then every now and then, until ctx ends.

@@ -333,6 +333,16 @@ func TestForgedRequestsDoNothing(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	w.keptUntil(key, t0.Add(retain))
+	// A true one of which the wish was altered, and its time.
+	two := w.stray("two")
+	altered := w.wish(quarantine.RequestShorten, two, t0.Add(5*day))
+	altered.Detail["until"] = t0.Add(day).Format(time.RFC3339)
+	if _, err := w.store.PutRequest(w.ctx, altered); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.approvals.Approve(w.ctx, "bob", altered.ID, "agreed")
+	w.refused("an altered one", err)
+	w.keptUntil(two, t0.Add(unexplainedRetain))
 	if _, err := w.approvals.Approve(w.ctx, "bob", r.ID, "agreed"); err != nil {
 		t.Errorf("the true one: %v", err)
 	}

@@ -31,6 +31,9 @@ func (l *Ledger) catchUp(ctx context.Context, d Disk, record []byte) (Disk, erro
 	}
 	next := d
 	replay(entries).keep(&next)
+	if !next.promisesMore(&d) {
+		return d, nil
+	}
 	l.log.Warn("the record on an image says more than the catalog: what the custody log knows of it is taken over", "disk", d.ID,
 		"retain_until", next.RetainUntil, "was", d.RetainUntil, "holds", len(next.OpenHolds()), "had", len(d.OpenHolds()))
 	if d.State != Expiring || due(&next, l.clock()) {
@@ -42,16 +45,16 @@ func (l *Ledger) catchUp(ctx context.Context, d Disk, record []byte) (Disk, erro
 	})
 }
 
-// promisesMore reports whether the record promises what the row has never known. A
-// hold that the row has as released is none of that, nor is a date that two people
-// cut short.
+// promisesMore reports whether the record promises what the row does not. A hold
+// that the row has as released is none of that.
 func (on *Disk) promisesMore(row *Disk) bool {
 	for _, h := range on.OpenHolds() {
 		if !slices.ContainsFunc(row.Holds, h.same) {
 			return true
 		}
 	}
-	if on.RetainUntil.After(row.RetainUntil) && (row.Shortened == nil || on.RetainUntil.After(row.Shortened.From)) {
+	// Also where two people cut it short: it may have been extended since.
+	if on.RetainUntil.After(row.RetainUntil) {
 		return true
 	}
 	strict := row.Decision.atLeast(on.Decision)

@@ -110,7 +110,9 @@ type Disk struct {
 	// ProtectedUntil is the end of the trash entry's own protection time.
 	ProtectedUntil time.Time `json:"protected_until,omitzero"`
 	RetainUntil    time.Time `json:"retain_until"`
-	ExpiringAt     time.Time `json:"expiring_at,omitzero"`
+	// ExtendedUntil is the latest date that a person gave it: no policy takes it back.
+	ExtendedUntil time.Time `json:"extended_until,omitzero"`
+	ExpiringAt    time.Time `json:"expiring_at,omitzero"`
 	// PurgedAt is when the space was freed; RestoredAt when the disk left
 	// quarantine by an in-place restore, under the name RestoredTo.
 	PurgedAt   time.Time `json:"purged_at,omitzero"`

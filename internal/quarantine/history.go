@@ -27,6 +27,7 @@ type history struct {
 	// agreed those that another person approved. shortened is what came of one.
 	asked     map[string]string
 	agreed    map[string]bool
+	used      map[string]bool // those that shortened it once
 	shortened *Shortening
 	// holds are all legal holds, released ones too.
 	holds []Hold
@@ -84,7 +85,7 @@ func (l *Ledger) told(ctx context.Context, id string) ([]Entry, error) {
 
 // replay is what follows from a disk's entries, which are in order.
 func replay(entries []Entry) history {
-	h := history{asked: map[string]string{}, agreed: map[string]bool{}}
+	h := history{asked: map[string]string{}, agreed: map[string]bool{}, used: map[string]bool{}}
 	for _, e := range entries {
 		if e.Outcome != OutcomeDone {
 			continue
@@ -160,9 +161,10 @@ func (h *history) shorten(e Entry) {
 	until, err := time.Parse(time.RFC3339, e.Detail[detailRetainUntil])
 	from, ferr := time.Parse(time.RFC3339, e.Detail[basisKept])
 	id := e.Detail[detailRequest]
-	if err != nil || ferr != nil || !h.agreed[id] || h.retainUntil.After(from) {
+	if err != nil || ferr != nil || !h.agreed[id] || h.retainUntil.After(from) || h.used[id] {
 		return
 	}
+	h.used[id] = true
 	h.retainUntil = until
 	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"]}
 }

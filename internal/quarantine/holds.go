@@ -84,7 +84,7 @@ func (h *Holds) Extend(ctx context.Context, actor, id string, until time.Time, r
 		case until.Equal(d.RetainUntil):
 			return errUnchanged
 		}
-		d.RetainUntil = until
+		d.RetainUntil, d.ExtendedUntil = until, until
 		return nil
 	})
 }
@@ -150,7 +150,7 @@ func (h *Holds) change(ctx context.Context, id string, e Entry, edit func(d *Dis
 	var saved Disk
 	err = l.witnessed(ctx, d, e, func() error {
 		set := func(n *Disk) {
-			n.Holds, n.RetainUntil = edited.Holds, edited.RetainUntil
+			n.Holds, n.RetainUntil, n.ExtendedUntil = edited.Holds, edited.RetainUntil, edited.ExtendedUntil
 			n.RecordStale = true
 		}
 		if d.State == Expiring && (edited.Held() || e.Act == "extend") {

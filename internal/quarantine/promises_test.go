@@ -101,7 +101,7 @@ func (s *site) acts() map[string]func(*rapid.T) {
 		},
 		"apply the policy": func(t *rapid.T) {
 			who := people.Draw(t, "who")
-			res, err := s.applier.Apply(s.ctx, who, "as it is now", nil)
+			res, err := s.applier.Apply(s.ctx, who, "as it is now", "", nil)
 			if err != nil || res.Failed > 0 {
 				t.Fatalf("%+v, %v", res, err)
 			}

@@ -255,7 +255,10 @@ func (c *Collector) free(ctx context.Context, d Disk, actor string, begun Remova
 	l := c.ledger
 	ours, err := c.claim(ctx, d)
 	if err == nil && !ours {
-		return c.conclude(ctx, d, actor)
+		if begun != nil {
+			err = begun.Close()
+		}
+		return errors.Join(err, c.conclude(ctx, d, actor))
 	}
 	if err == nil {
 		err = l.around("purge.strip", func() error {
@@ -426,6 +429,22 @@ func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error 
 	return err
 }
 
+// unwatched returns why a purge that was cut short waits: somebody has the image open,
+// with which Ceph would not remove it. Mostly it is the service that died in the
+// purge, which Ceph knows for 30 s.
+func (c *Collector) unwatched(ctx context.Context, d Disk) error {
+	in, err := c.remover.Inspect(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look who has disk %s open: %w", d.ID, err)
+	case in.Watched:
+		return fmt.Errorf("purge disk %s: %w: %w: %v depend on it", d.ID, errInterrupted, ErrBusy, in.Dependents)
+	}
+	return nil
+}
+
 func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) error {
 	l := c.ledger
 	unlock, err := l.lock(ctx, id)
@@ -451,7 +470,10 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 			err = fmt.Errorf("purge disk %s: %w: %w", d.ID, errInterrupted, err)
 		}
 	case err == nil, errors.Is(err, ErrNotFound):
-		if err = c.stillPurging(ctx, d, actor); err == nil {
+		if err = c.unwatched(ctx, d); err == nil {
+			err = c.stillPurging(ctx, d, actor)
+		}
+		if err == nil {
 			err = c.free(ctx, d, actor, nil)
 		}
 	default:

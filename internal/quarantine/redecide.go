@@ -43,7 +43,7 @@ func redecide(d *Disk, dec Decision, now time.Time) redecision {
 	case d.RetainUntil.After(promise(d, d.Decision)):
 		until = later(until, d.RetainUntil) // people extended it
 	}
-	until = later(until, promise(d, Decision{Retain: next.Min}))
+	until = later(later(until, d.ExtendedUntil), promise(d, Decision{Retain: next.Min}))
 	if !until.Before(d.RetainUntil) {
 		r.next.RetainUntil, r.next.Decision = until, next
 		if d.State == Expiring && !placed && !until.After(now) {

@@ -105,6 +105,12 @@ func (s *shorten) Do(ctx context.Context, r Request) error {
 		return s.again(ctx, r, d)
 	}
 	e := s.entry(r, d)
+	// A catalog that was put back from a backup forgets that it was done, and what
+	// people decided since.
+	done, err := l.happened(ctx, d.ID, actShorten, r.ID)
+	if err != nil || done {
+		return err
+	}
 	until, err := s.allowed(r, d)
 	if err == nil && r.RequestedBy == r.DecidedBy {
 		err = refusedf("request %s was approved by who made it", r.ID)
@@ -116,7 +122,7 @@ func (s *shorten) Do(ctx context.Context, r Request) error {
 	var saved Disk
 	err = l.witnessed(ctx, d, e, func() error {
 		next := d
-		next.RetainUntil, next.RecordStale = until.UTC(), true
+		next.RetainUntil, next.ExtendedUntil, next.RecordStale = until.UTC(), time.Time{}, true
 		next.Shortened = &Shortening{Request: r.ID, RequestedBy: r.RequestedBy, ApprovedBy: r.DecidedBy, From: d.RetainUntil, To: until.UTC(), Rule: d.Decision.Rule}
 		return l.around("catalog.shorten", func() (err error) {
 			if saved, err = l.disks.PutDisk(ctx, next); err != nil {

@@ -90,6 +90,8 @@ type SimulatedMove struct {
 
 // Simulation compares what a policy would have kept with what was.
 type Simulation struct {
+	// Policy is the digest of the policy on disk, where that was simulated.
+	Policy string            `json:"policy,omitempty"`
 	From   time.Time         `json:"from"`
 	To     time.Time         `json:"to"`
 	At     time.Time         `json:"at"`    // the present
@@ -161,7 +163,11 @@ func (s *Simulator) Simulate(ctx context.Context, other Decider, o SimulationOpt
 	for at := r.sim.From; !at.After(r.sim.To); at = at.Add(o.Step) {
 		r.sim.Points = append(r.sim.Points, SimulationPoint{At: at})
 	}
-	if err := eachDisk(ctx, s.disks, DiskFilter{DeletedTo: o.To}, func(d *Disk) error { return r.add(ctx, d) }); err != nil {
+	history := DiskFilter{DeletedTo: o.To}
+	if o.Apply {
+		history = atRest()
+	}
+	if err := eachDisk(ctx, s.disks, history, func(d *Disk) error { return r.add(ctx, d) }); err != nil {
 		return r.sim, fmt.Errorf("simulate a policy: read the history: %w", err)
 	}
 	return r.end(), nil
@@ -183,7 +189,7 @@ var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // add replays one disk.
 func (r *rerun) add(ctx context.Context, d *Disk) error {
-	if d.State == Lost || r.o.Apply && !d.State.InQuarantine() {
+	if d.State == Lost {
 		return nil // a lost one was never kept
 	}
 	pool, ok := r.pools[d.Key.PoolRef()]
@@ -229,6 +235,9 @@ func (r *rerun) apply(d *Disk, dec Decision) {
 	}
 	if re.changes(d) && was.Equal(then) {
 		r.sim.Stricter++
+	}
+	if !re.changes(d) {
+		dec = d.Decision // it stays
 	}
 	r.note(d, dec, was, then)
 }

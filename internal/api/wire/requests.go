@@ -39,7 +39,7 @@ type ReasonRequest struct {
 // /v1/policy/simulate). The answer is a quarantine.Simulation.
 type SimulateRequest struct {
 	Policies []policy.File `json:"policies,omitempty" maxItems:"1000" doc:"the files of the policy, in the order in which they are read"`
-	InForce  bool          `json:"in_force,omitempty" doc:"the policy in force, in the place of one in the request"`
+	OnDisk   bool          `json:"on_disk,omitempty" doc:"the policy on the daemon's disk, in the place of one in the request"`
 	From     time.Time     `json:"from,omitzero" doc:"the first point; 90 days before the last where it is left out"`
 	To       time.Time     `json:"to,omitzero" doc:"the last point, and the end of the history; now where it is left out"`
 	Step     string        `json:"step,omitempty" doc:"the time from point to point, as 6h, 1d; some thirty points where it is left out"`
@@ -50,6 +50,7 @@ type SimulateRequest struct {
 // ApplyRequest applies the policy in force to what is in quarantine (POST
 // /v1/policy/apply).
 type ApplyRequest struct {
+	Policy string `json:"policy,omitempty" maxLength:"128" doc:"the digest of the policy that it is about; another one on disk is refused"`
 	Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 }
 

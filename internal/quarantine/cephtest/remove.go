@@ -65,7 +65,7 @@ func removalsBegin(e *env) {
 		looked, err := e.Remover.Inspect(e.ctx, key)
 		e.ok(err)
 		in := r.Found()
-		if len(in.Dependents) != want || in.SizeBytes != looked.SizeBytes || in.ObjectBytes != looked.ObjectBytes || in.Mapped != looked.Mapped {
+		if len(in.Dependents) != want || in.Watched != (want > 0) || in.SizeBytes != looked.SizeBytes || in.ObjectBytes != looked.ObjectBytes || in.Mapped != looked.Mapped {
 			e.Errorf("%+v, want %d dependents; a look says %+v", in, want, looked)
 		}
 		return r

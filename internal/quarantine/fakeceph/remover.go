@@ -31,7 +31,7 @@ func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.In
 		}
 		in.Dependents = r.c.children(img)
 		for _, w := range img.watchers {
-			in.Dependents = append(in.Dependents, "watcher "+w)
+			in.Dependents, in.Watched = append(in.Dependents, "watcher "+w), true
 		}
 		slices.Sort(in.Dependents)
 		in.SizeBytes, in.ObjectBytes, in.Mapped = img.content.size, ObjectSize, true
