@@ -220,14 +220,11 @@ func (a *PolicyApplier) strengthen(ctx context.Context, actor, reason, id string
 	if is, err = a.put(ctx, was, next, e); err != nil {
 		return was, was, err
 	}
-	for _, h := range next.Holds[len(was.Holds):] {
-		l.note(ctx, is, Entry{Act: "hold", Actor: h.By, Reason: h.Reason, Detail: map[string]string{"case": h.CaseID}})
-	}
 	is = l.softSync(ctx, is)
 	return was, is, a.copies(ctx, is, e)
 }
 
-// put writes the row, after the custody entry. A disk that was expiring, and is not
+// put writes the row, after the custody entry, and tells the log of new holds. A disk that was expiring, and is not
 // due any more, goes back into quarantine.
 func (a *PolicyApplier) put(ctx context.Context, was, next Disk, e Entry) (Disk, error) {
 	l := a.ledger
@@ -247,6 +244,11 @@ func (a *PolicyApplier) put(ctx context.Context, was, next Disk, e Entry) (Disk,
 			return nil
 		})
 	})
+	if err == nil {
+		for _, h := range next.Holds[len(was.Holds):] {
+			l.note(ctx, saved, Entry{Act: "hold", Actor: h.By, Reason: h.Reason, Detail: map[string]string{"case": h.CaseID}})
+		}
+	}
 	return saved, err
 }
 
@@ -282,9 +284,6 @@ func (a *PolicyApplier) copies(ctx context.Context, d Disk, e Entry) error {
 		saved, err := a.put(ctx, c, next, e)
 		if err != nil {
 			return err
-		}
-		for _, h := range next.Holds[len(c.Holds):] {
-			l.note(ctx, saved, Entry{Act: "hold", Actor: h.By, Reason: h.Reason, Detail: map[string]string{"case": h.CaseID}})
 		}
 		l.softSync(ctx, saved)
 		return nil

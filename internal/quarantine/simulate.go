@@ -216,6 +216,7 @@ func (r *rerun) add(ctx context.Context, d *Disk) error {
 	if d.RetainUntil.After(promise(d, d.Decision)) {
 		until = later(until, d.RetainUntil) // extended
 	}
+	until = later(until, d.ExtendedUntil) // also where a policy promised more since
 	if dec.Hold != nil {
 		until = forever
 	}
