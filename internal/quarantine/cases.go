@@ -245,7 +245,7 @@ func (s *Cases) openStanding(ctx context.Context, id string) ([]StandingHold, er
 
 // heldBy returns some of the disks that the case holds, after the first offset.
 func (s *Cases) heldBy(ctx context.Context, id string, offset int) ([]Disk, error) {
-	disks, err := s.ledger.disks.FindDisks(ctx, DiskFilter{CaseID: id, States: []State{Pending, Quarantined, Expiring, Restoring}, Limit: purgeChunk, Offset: offset})
+	disks, err := s.ledger.disks.FindDisks(ctx, DiskFilter{CaseID: id, States: []State{Pending, Quarantined, Expiring, Restoring}, Limit: pageOfDisks, Offset: offset})
 	if err != nil {
 		return nil, fmt.Errorf("find the disks that case %s holds: %w", id, err)
 	}
@@ -255,7 +255,7 @@ func (s *Cases) heldBy(ctx context.Context, id string, offset int) ([]Disk, erro
 func (s *Cases) countHeld(ctx context.Context, id string) (int, error) {
 	for n := 0; ; {
 		page, err := s.heldBy(ctx, id, n)
-		if n += len(page); err != nil || len(page) < purgeChunk {
+		if n += len(page); err != nil || len(page) < pageOfDisks {
 			return n, err
 		}
 	}

@@ -163,10 +163,8 @@ func (c *Collector) preflight(ctx context.Context) error {
 	if err := c.clock.observe(ctx); err != nil {
 		return err
 	}
-	for _, fsid := range clusterIDs(c.clusters) {
-		if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
-			return err
-		}
+	if err := c.allHealthy(ctx); err != nil {
+		return err
 	}
 	for _, pool := range c.clusters.Pools() {
 		ref := pool.PoolRef
@@ -183,6 +181,16 @@ func (c *Collector) preflight(ctx context.Context) error {
 		}
 		if len(kept) > 0 {
 			return refusedf("the trash of %s is empty, but the catalog has disks there", ref)
+		}
+	}
+	return nil
+}
+
+// allHealthy returns why nothing may be removed in any of the clusters, or nil.
+func (c *Collector) allHealthy(ctx context.Context) error {
+	for _, fsid := range clusterIDs(c.clusters) {
+		if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
+			return err
 		}
 	}
 	return nil

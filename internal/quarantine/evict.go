@@ -213,7 +213,7 @@ func shortage(st *PoolState, plan *EvictionPlan) string {
 // eachCandidate works the disks off in pieces, so that their rows are not all in
 // memory.
 func (c *Collector) eachCandidate(ctx context.Context, rep *Report, all []Candidate, work func(Disk) ReportItem) error {
-	for piece := range slices.Chunk(all, purgeChunk) {
+	for piece := range slices.Chunk(all, pageOfDisks) {
 		disks := make([]Disk, 0, len(piece))
 		for _, d := range piece {
 			row, err := c.ledger.disks.Disk(ctx, d.ID)
@@ -327,7 +327,7 @@ type evictables struct {
 // first pages are small, because of many projects only one disk is wanted.
 func (e *evictables) next(ctx context.Context) (Candidate, bool, error) {
 	for len(e.ready) == 0 && !e.ended {
-		limit := min(4<<(2*min(e.pages, 3)), purgeChunk)
+		limit := min(4<<(2*min(e.pages, 3)), pageOfDisks)
 		e.pages++
 		page, err := e.shares.Evictable(ctx, e.query, e.project, e.after, limit)
 		if err != nil {

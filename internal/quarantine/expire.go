@@ -23,7 +23,7 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 	left := 5 * c.safety.MaxDisks
 	for stay := 0; left > 0; {
 		page, err := c.ledger.disks.FindDisks(ctx, DiskFilter{
-			States: []State{Quarantined}, RetainBefore: now, Held: &no, Sort: "retain_until", Limit: min(purgeChunk, left), Offset: stay,
+			States: []State{Quarantined}, RetainBefore: now, Held: &no, Sort: "retain_until", Limit: min(pageOfDisks, left), Offset: stay,
 		})
 		if err != nil {
 			return fmt.Errorf("find the disks whose time is over: %w", err)

@@ -4,11 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
-// purgeChunk is how many disks are purged between two looks at Ceph's health.
-const purgeChunk = 256
+const (
+	// purgePage is how many disks that are due are read at once. Between two pages
+	// all workers wait for the last of the first: pages are large.
+	purgePage = 1024
+	// healthEvery is how many disks are begun between two looks at Ceph's health: a
+	// pass can take hours, and what preflight saw may be over.
+	healthEvery = 64
+	// pageOfDisks is how many disks are read at once where each is soon done.
+	pageOfDisks = 256
+)
 
 // purgeDue purges, a page at a time, the disks whose grace is over. Those that
 // cannot go just now (a clone stands on them, somebody reads them) stay in
@@ -20,7 +29,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 	for stay := 0; disks > 0 && bytes > 0; {
 		page, err := c.ledger.disks.FindDisks(ctx, DiskFilter{
 			States: []State{Expiring}, ExpiringBefore: now.Add(-c.safety.Grace), Held: &no,
-			Sort: "retain_until", Limit: min(purgeChunk, disks), Offset: stay,
+			Sort: "retain_until", Limit: min(purgePage, disks), Offset: stay,
 		})
 		if err != nil {
 			return fmt.Errorf("find the disks to purge: %w", err)
@@ -41,12 +50,6 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 		}
 		if err != nil {
 			return err
-		}
-		// A pass can take hours; what preflight saw may be over.
-		for _, fsid := range clusterIDs(c.clusters) {
-			if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -72,7 +75,14 @@ func within(page []Disk, bytes int64, first bool) []Disk {
 // purgeSome purges the disks, or with DryRun looks whether it would. It returns
 // an item for each.
 func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([]ReportItem, error) {
-	return c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
+	var begun atomic.Int64
+	may := func(ctx context.Context) error {
+		if err := c.mayPurge(ctx); err != nil || (begun.Add(1)-1)%healthEvery != 0 {
+			return err
+		}
+		return c.allHealthy(ctx)
+	}
+	return c.parallel(ctx, rep, disks, may, func(d Disk) ReportItem {
 		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
 		var err error
 		if rep.DryRun {

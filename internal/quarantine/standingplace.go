@@ -195,7 +195,7 @@ func (h *StandingHolds) Sweep(ctx context.Context) error {
 func (h *StandingHolds) sweepSome(ctx context.Context, all []StandingHold, f DiskFilter) error {
 	f.States = []State{Pending, Quarantined, Expiring, Restoring}
 	var missed []string
-	for f.Limit = purgeChunk; ; f.Offset += f.Limit {
+	for f.Limit = pageOfDisks; ; f.Offset += f.Limit {
 		page, err := h.ledger.disks.FindDisks(ctx, f)
 		if err != nil {
 			return fmt.Errorf("find the disks that standing holds may have missed: %w", err)
