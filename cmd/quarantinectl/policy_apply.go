@@ -78,7 +78,11 @@ func (a *app) applied(res quarantine.PolicyApplication) error {
 			p.line("failed: %s", e)
 		}
 	})
-	if err == nil && res.Request != nil {
+	switch {
+	case err != nil || res.Request == nil:
+	case res.Request.State == quarantine.RequestApproved:
+		a.say("hint: the shorter times are agreed upon, and are being given: quarantinectl request show %s", printable(res.Request.ID))
+	default:
 		a.say("hint: the shorter times wait for an admin other than %s: quarantinectl request approve %s --reason TEXT", printable(res.Request.RequestedBy), printable(res.Request.ID))
 	}
 	if err == nil && res.Failed > 0 {

@@ -224,8 +224,8 @@ func (a *PolicyApplier) strengthen(ctx context.Context, actor, reason, id string
 	return was, is, a.copies(ctx, is, e)
 }
 
-// put writes the row, after the custody entry, and tells the log of new holds. A disk that was expiring, and is not
-// due any more, goes back into quarantine.
+// put writes the row, after the custody entry, and tells the log of new holds. A disk
+// that was expiring, and is not due any more, goes back into quarantine.
 func (a *PolicyApplier) put(ctx context.Context, was, next Disk, e Entry) (Disk, error) {
 	l := a.ledger
 	saved := was
@@ -406,6 +406,23 @@ func (d *Disk) changedSince(at time.Time) bool {
 	return d.Deletion != nil && !d.Deletion.ReceivedAt.Before(at) || !d.QuarantinedAt.Before(at) || slices.ContainsFunc(d.Holds, func(h Hold) bool { return !h.PlacedAt.Before(at) || !h.Released.Before(at) })
 }
 
+// outdated reports whether a custody entry of a disk says that the request is not
+// about it any more. It was shortened already: a catalog that was put back from a
+// backup forgets that, and what people decided since. Or it came to rest again since
+// the request was made: then nobody has counted it.
+func (r *Request) outdated(e Entry) bool {
+	if e.Outcome != OutcomeDone {
+		return false
+	}
+	switch e.Act {
+	case actShorten:
+		return e.Detail[detailRequest] == r.ID
+	case "restore-undone", "purge-undone", actUnevict, "kept":
+		return !e.At.Before(r.RequestedAt)
+	}
+	return false
+}
+
 // shortenOne reports whether it has shortened the disk.
 func (p *applyPolicy) shortenOne(ctx context.Context, r Request, id string, policy Decider) (bool, error) {
 	l := p.applier.ledger
@@ -419,18 +436,17 @@ func (p *applyPolicy) shortenOne(ctx context.Context, r Request, id string, poli
 		return false, err
 	}
 	if p.did(&r, &d) {
-		return false, p.told(ctx, r, d)
+		return false, p.tellEnd(ctx, r, d)
 	}
 	if !re.shorter || d.changedSince(r.RequestedAt) {
 		return false, nil // it changed meanwhile
 	}
-	// A catalog that was put back from a backup forgets that it was done, and what
-	// people decided since.
-	if done, err := l.happened(ctx, d.ID, actShorten, r.ID); err != nil || done {
+	entries, err := l.past.Entries(ctx, d.ID)
+	if err != nil || slices.ContainsFunc(entries, func(e Entry) bool { return r.outdated(e) }) {
 		return false, err
 	}
 	next := re.next
-	next.Shortened = &Shortening{Request: r.ID, RequestedBy: r.RequestedBy, ApprovedBy: r.DecidedBy, From: d.RetainUntil, To: next.RetainUntil}
+	next.Shortened = &Shortening{Request: r.ID, RequestedBy: r.RequestedBy, ApprovedBy: r.DecidedBy, From: d.RetainUntil, To: next.RetainUntil, Policy: r.Subject}
 	_, err = p.applier.put(ctx, d, next, p.entry(r, &next))
 	return err == nil, err
 }
@@ -442,8 +458,8 @@ func (p *applyPolicy) entry(r Request, d *Disk) Entry {
 	})}
 }
 
-// told writes the end of a shortening that a crash kept from the log.
-func (p *applyPolicy) told(ctx context.Context, r Request, d Disk) error {
+// tellEnd writes the end of a shortening that a crash kept from the log.
+func (p *applyPolicy) tellEnd(ctx context.Context, r Request, d Disk) error {
 	l := p.applier.ledger
 	told, err := l.happened(ctx, d.ID, actShorten, r.ID)
 	if err == nil && !told && d.RetainUntil.Equal(d.Shortened.To) {

@@ -127,6 +127,62 @@ func TestApplyByTwo(t *testing.T) {
 	})
 }
 
+// What came to rest again since the request was made, as after a restore that was
+// undone, nobody has counted: it is left out.
+func TestApplyLeavesOutWhatCameBack(t *testing.T) {
+	for when, at := range map[string]time.Duration{"before": -time.Second, "since": time.Second} {
+		t.Run(when, func(t *testing.T) {
+			w, key := shortening(t)
+			r := w.askToApply()
+			back := quarantine.Entry{At: r.RequestedAt.Add(at), Act: "restore-undone", Actor: "reconciler", Disk: key.DiskID(), Outcome: quarantine.OutcomeDone}
+			if err := w.custody.Append(w.ctx, back); err != nil {
+				t.Fatal(err)
+			}
+			w.agree(r)
+			w.keptUntil(key, t0.Add(map[string]time.Duration{"before": 5 * day, "since": retain}[when]))
+		})
+	}
+}
+
+// The custody log has the request under an id of its own, so that who looks for it
+// reads nothing else.
+func TestApplyIsToldApart(t *testing.T) {
+	w, _ := shortening(t)
+	r := w.agree(w.askToApply())
+	var acts []string
+	for _, e := range w.custody.entries {
+		if e.Disk == "request/"+r.ID && e.Outcome == quarantine.OutcomeDone {
+			acts = append(acts, e.Act)
+		}
+		if e.Disk == "" && e.Detail["request"] == r.ID {
+			t.Errorf("%s is among what is about nothing", e.Act)
+		}
+	}
+	if !slices.Equal(acts, []string{"request", "approve"}) {
+		t.Errorf("%q", acts)
+	}
+}
+
+// A disk that may not be shortened keeps its date and its rule, and gets what else
+// the policy protects it by.
+func TestApplyProtectsWhatItMayNotShorten(t *testing.T) {
+	w, key := shortening(t)
+	w.hold(key, "C")
+	w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short", Mode: quarantine.Compliance, Min: 2 * day, KeepLast: quarantine.KeepLast{N: 2, By: quarantine.KeepByProject}})
+	was := w.disk(key).Decision
+	if res := w.apply(); res.Protected != 1 || res.Stricter != 1 || res.Shorter != 0 {
+		t.Errorf("%+v", res)
+	}
+	w.keptUntil(key, t0.Add(retain))
+	d := w.disk(key).Decision
+	if d.Rule != was.Rule || d.Retain != was.Retain || d.Mode != quarantine.Compliance || d.Min != 2*day || d.KeepLast.N != 2 || !strings.Contains(d.Reason, `short protects it more`) {
+		t.Errorf("%+v", d)
+	}
+	if res := w.apply(); res.Stricter != 0 {
+		t.Errorf("again: %+v", res)
+	}
+}
+
 // What people decided about one disk stays: its extension, its shortening under the
 // same rule, its early purge. A disk whose time was over goes back into quarantine if
 // the policy gives it more.

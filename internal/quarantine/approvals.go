@@ -117,7 +117,7 @@ func (a *Approvals) over(r Request) bool { return !a.ledger.clock().Before(r.Exp
 // put writes the custody entry, and then the row.
 func (a *Approvals) put(ctx context.Context, r Request, e Entry) (Request, error) {
 	saved := r
-	err := a.ledger.witnessed(ctx, Disk{ID: r.Disk}, e, func() (err error) {
+	err := a.ledger.witnessed(ctx, Disk{ID: r.toldUnder()}, e, func() (err error) {
 		return a.ledger.around("catalog.request."+string(r.State), func() (err error) {
 			saved, err = a.requests.PutRequest(ctx, r)
 			return err
@@ -139,7 +139,7 @@ func (a *Approvals) Approve(ctx context.Context, actor, id, reason string) (Requ
 func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone bool) (Request, error) {
 	return a.decide(ctx, actor, id, reason, actApprove, func(r Request, e Entry) (Request, error) {
 		if r.RequestedBy == actor && !alone {
-			return r, a.ledger.refuse(ctx, Disk{ID: r.Disk}, e, refusedf("request %s is your own; it takes another person to approve it", id))
+			return r, a.ledger.refuse(ctx, Disk{ID: r.toldUnder()}, e, refusedf("request %s is your own; it takes another person to approve it", id))
 		}
 		if r, err := a.endedBefore(ctx, r); err != nil {
 			return r, err
@@ -149,7 +149,7 @@ func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone
 			return r, refusedf("request %s is of the kind %q, which this program does not know", id, r.Kind)
 		}
 		if err := act.Check(ctx, r); err != nil {
-			return r, a.ledger.refuse(ctx, Disk{ID: r.Disk}, e, err)
+			return r, a.ledger.refuse(ctx, Disk{ID: r.toldUnder()}, e, err)
 		}
 		r.State = RequestApproved
 		r, err := a.put(ctx, decided(r, actor, reason, a.ledger.clock()), e)
@@ -169,7 +169,7 @@ func (a *Approvals) approve(ctx context.Context, actor, id, reason string, alone
 // came later must not be forgotten with it. The row is brought up to date. A log that
 // cannot be read refuses too.
 func (a *Approvals) endedBefore(ctx context.Context, r Request) (Request, error) {
-	entries, err := a.ledger.past.Entries(ctx, r.Disk)
+	entries, err := a.ledger.past.Entries(ctx, r.toldUnder())
 	if err != nil {
 		return r, fmt.Errorf("read from the custody log what became of request %s: %w", r.ID, err)
 	}
@@ -215,7 +215,7 @@ func (a *Approvals) ensureTold(ctx context.Context, r Request, entries []Entry, 
 	if !begun {
 		return refusedf("request %s: the custody log does not have that %s did so (%s); ask anew", r.ID, by.Actor, by.Act)
 	}
-	a.ledger.note(ctx, Disk{ID: r.Disk}, by)
+	a.ledger.note(ctx, Disk{ID: r.toldUnder()}, by)
 	return nil
 }
 
@@ -335,7 +335,7 @@ func (a *Approvals) sweepOne(ctx context.Context, id string) error {
 
 // goOn performs the act of a request that was approved, and was not done.
 func (a *Approvals) goOn(ctx context.Context, r Request) error {
-	entries, err := a.ledger.past.Entries(ctx, r.Disk)
+	entries, err := a.ledger.past.Entries(ctx, r.toldUnder())
 	if err != nil {
 		return fmt.Errorf("read from the custody log who approved request %s: %w", r.ID, err)
 	}

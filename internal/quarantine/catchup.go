@@ -25,7 +25,7 @@ func (l *Ledger) catchUp(ctx context.Context, d Disk, record []byte) (Disk, erro
 	if err != nil || !on.promisesMore(&d) {
 		return d, nil
 	}
-	entries, err := l.told(ctx, d.ID)
+	entries, err := l.promises(ctx, d.ID)
 	if err != nil {
 		return d, fmt.Errorf("the record says more than the catalog, and the custody log does not say which is right: %w", err)
 	}

@@ -65,7 +65,7 @@ func differing(a, b Disk) ([]string, error) {
 // lookAtPromises: the row promises no less than the custody log, which who can
 // write to the catalog or to the image cannot change.
 func (r *checkRun) lookAtPromises(ctx context.Context, d Disk) []CheckFinding {
-	entries, err := r.ledger.told(ctx, d.ID)
+	entries, err := r.ledger.promises(ctx, d.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

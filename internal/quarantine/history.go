@@ -57,7 +57,7 @@ type life struct{ name, deletion string }
 // history reads the log. One that cannot be read, or whose chain does not
 // hold, promises nothing: then only what lengthens is taken from elsewhere.
 func (l *Ledger) history(ctx context.Context, id string) history {
-	entries, err := l.told(ctx, id)
+	entries, err := l.promises(ctx, id)
 	if err != nil {
 		l.log.Error("custody log cannot be read; what it promised is not known", "disk", id, "error", err)
 		return history{}
@@ -65,22 +65,33 @@ func (l *Ledger) history(ctx context.Context, id string) history {
 	return replay(entries)
 }
 
-// told returns what replay needs to know of a disk: its entries, and before them, of
-// a policy that two people had applied to it, who asked and who approved. That is
-// about no one disk, and so stands elsewhere in the log.
-func (l *Ledger) told(ctx context.Context, id string) ([]Entry, error) {
+// promises returns what replay needs to know of a disk: its entries, and before them,
+// of each policy that two people had applied to it, who asked and who approved. That
+// is about no one disk, and so stands elsewhere in the log.
+func (l *Ledger) promises(ctx context.Context, id string) ([]Entry, error) {
 	entries, err := l.past.Entries(ctx, id)
-	if err != nil || !slices.ContainsFunc(entries, func(e Entry) bool { return e.Act == actShorten && e.Detail[detailKind] == RequestApplyPolicy }) {
-		return entries, err
-	}
-	about, err := l.past.Entries(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	about = slices.DeleteFunc(about, func(e Entry) bool {
-		return e.Act != actRequest && e.Act != actApprove || e.Detail[detailKind] != RequestApplyPolicy
-	})
-	return slices.Concat(about, entries), nil
+	var before []Entry
+	read := map[string]bool{}
+	for _, e := range entries {
+		id := e.Detail[detailRequest]
+		if e.Act != actShorten || e.Detail[detailKind] != RequestApplyPolicy || read[id] {
+			continue
+		}
+		read[id] = true
+		about, err := l.past.Entries(ctx, requestEntries(id))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range about {
+			if e.Act == actRequest || e.Act == actApprove {
+				before = append(before, e)
+			}
+		}
+	}
+	return append(before, entries...), nil
 }
 
 // replay is what follows from a disk's entries, which are in order.
@@ -166,7 +177,7 @@ func (h *history) shorten(e Entry) {
 	}
 	h.used[id] = true
 	h.retainUntil = until
-	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"]}
+	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"], Policy: e.Detail[detailPolicy]}
 }
 
 // actUnevict is the act of a custody entry that takes an eviction back.

@@ -363,13 +363,15 @@ type Policy interface {
 
 // Entry is one line of the custody log.
 type Entry struct {
-	At      time.Time `json:"at"`
-	Disk    string    `json:"disk,omitempty"`
-	Act     string    `json:"act"`     // adopt, seal, hold, release, extend, restore, export, expire, purge …
-	Outcome string    `json:"outcome"` // intent, done, refused, failed
-	Actor   string    `json:"actor"`   // a person, or the service's part ("collector")
-	Reason  string    `json:"reason,omitempty"`
-	Key     *Key      `json:"key,omitempty"`
+	At time.Time `json:"at"`
+	// Disk is a disk's id, or that of a request about no disk (requestEntries); empty
+	// for what is about neither.
+	Disk    string `json:"disk,omitempty"`
+	Act     string `json:"act"`     // adopt, seal, hold, release, extend, restore, export, expire, purge …
+	Outcome string `json:"outcome"` // intent, done, refused, failed
+	Actor   string `json:"actor"`   // a person, or the service's part ("collector")
+	Reason  string `json:"reason,omitempty"`
+	Key     *Key   `json:"key,omitempty"`
 	// Detail is what else belongs to the act: a case id, a new date, a name.
 	Detail map[string]string `json:"detail,omitempty"`
 }

@@ -21,8 +21,9 @@ type redecision struct {
 // that two of them agreed upon, as long as the rule is the same. What protects the
 // disk from people and from a shortage of room only grows (atLeast), and no hold is
 // lifted. The date goes back only where nothing forbids it (mayCutShort), and not
-// below the least time of either decision; a disk that stays for such a reason keeps
-// its whole decision, so that it can be asked about again.
+// below the least time of either decision. A disk that stays for such a reason keeps
+// its rule and its time, so that it can be asked about again, and gets only what else
+// the decision protects it by.
 //
 // A disk that is on its way is left alone, and so is one that goes early: somebody
 // decided that about this one disk. Copies follow their originals.
@@ -41,7 +42,7 @@ func redecide(d *Disk, dec Decision, now time.Time) redecision {
 		next.Reason += cutShortBy(d.Shortened)
 		until = d.RetainUntil
 	case d.RetainUntil.After(promise(d, d.Decision)):
-		until = later(until, d.RetainUntil) // people extended it
+		until = later(until, d.RetainUntil) // people extended it, or an earlier rule had promised more
 	}
 	until = later(later(until, d.ExtendedUntil), promise(d, Decision{Retain: next.Min}))
 	if !until.Before(d.RetainUntil) {
@@ -51,13 +52,19 @@ func redecide(d *Disk, dec Decision, now time.Time) redecision {
 		}
 		return r
 	}
-	if d.State == Expiring {
-		return r
+	if d.State == Expiring && !placed {
+		return same
 	}
 	cut := r.next // with the hold
 	if r.protected = mayCutShort(&cut, until); r.protected == nil {
 		r.shorter = true
 		r.next.RetainUntil, r.next.Decision = until, next
+		return r
+	}
+	kept := d.Decision
+	kept.Mode, kept.Min, kept.KeepLast, kept.Isolate = next.Mode, next.Min, next.KeepLast, next.Isolate
+	if r.next.Decision = kept; r.changes(&cut) {
+		r.next.Decision.Reason += "; rule " + dec.Rule + " protects it more"
 	}
 	return r
 }

@@ -159,6 +159,19 @@ func (r *Request) stands(d *Disk) error {
 	return nil
 }
 
+// toldUnder is the id under which the custody log has the request: that of its disk.
+// One that is about no disk has an id of its own, or whoever looks for it would read
+// all that is about none.
+func (r *Request) toldUnder() string {
+	if r.Disk != "" {
+		return r.Disk
+	}
+	return requestEntries(r.ID)
+}
+
+// requestEntries is the id under which the custody log has a request about no disk.
+func requestEntries(id string) string { return "request/" + id }
+
 // entry is the custody entry of what happens to the request.
 func (r *Request) entry(act, actor, reason string) Entry {
 	e := Entry{Act: act, Actor: actor, Reason: reason, Detail: map[string]string{detailRequest: r.ID, detailKind: r.Kind}}

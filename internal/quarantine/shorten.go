@@ -16,9 +16,11 @@ type Shortening struct {
 	// From is the date that was promised, To the one that they agreed upon.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Rule is the rule of the promise that was cut short. Empty: they had a whole
-	// policy applied, and its decision took the place of that promise.
-	Rule string `json:"rule"`
+	// Rule is the rule of the promise that was cut short.
+	Rule string `json:"rule,omitempty"`
+	// Policy is, where they had a whole policy applied, its digest: its decision took
+	// the place of the promise that was cut short.
+	Policy string `json:"policy,omitempty"`
 }
 
 // actShorten is the act of a custody entry of a disk that two people shortened.
@@ -29,7 +31,7 @@ const actShorten = "shorten"
 // promise, or a later one, they did not speak about, and below compliance and the
 // least time nobody can go.
 func (s *Shortening) covers(dec Decision, until, least time.Time) bool {
-	return s != nil && dec.Rule == s.Rule && dec.Mode != Compliance && !until.After(s.From) && !least.After(s.To)
+	return s != nil && s.Policy == "" && dec.Rule == s.Rule && dec.Mode != Compliance && !until.After(s.From) && !least.After(s.To)
 }
 
 // shorten is the act of requests of the kind RequestShorten.

@@ -133,6 +133,22 @@ func TestSimulationIsWhatThePolicyDoes(t *testing.T) {
 	})
 }
 
+// A date that a person gave stays in another policy's history, too, also where the
+// present policy has promised more since.
+func TestSimulationKnowsExtensions(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	if _, err := w.holds.Extend(w.ctx, "carol", key.DiskID(), t0.Add(20*day), "needed"); err != nil {
+		t.Fatal(err)
+	}
+	w.policy.use(quarantine.Decision{Retain: 30 * day, Rule: "long"})
+	w.apply()
+	s := w.simulate(simulated{5 * day, 5 * day, 5 * day, ""}, quarantine.SimulationOptions{From: t0.Add(-day), To: t0.Add(60 * day), Step: day, Changes: 3})
+	if len(s.Changes) != 1 || !s.Changes[0].Until.Equal(t0.Add(30*day)) || !s.Changes[0].ThenUntil.Equal(t0.Add(20*day)) {
+		t.Errorf("%+v", s.Changes)
+	}
+}
+
 // The answer names what matters to who shortens a policy: what would be gone by
 // now, the hold that would have come too late, and who would be hit most.
 func TestSimulationNamesWhatIsLost(t *testing.T) {

@@ -223,7 +223,7 @@ func full(id string) quarantine.Disk {
 		Holds: []quarantine.Hold{
 			{CaseID: "c1", Reason: "why", By: "ann", PlacedAt: at},
 			{CaseID: "c2", Reason: "why", By: "ann", PlacedAt: at, Released: at.Add(time.Hour), ReleaseBy: "bob", ReleaseReason: "done"}},
-		Shortened: &quarantine.Shortening{Request: "q1", RequestedBy: "ann", ApprovedBy: "bob", From: at, To: at, Rule: "r"},
+		Shortened: &quarantine.Shortening{Request: "q1", RequestedBy: "ann", ApprovedBy: "bob", From: at, To: at, Rule: "r", Policy: "p"},
 		Deletion:  &del, Sealed: true, SealID: 1 << 40, DataPool: "vms-data", SealBrokenAt: at.AddDate(0, 0, 3), EarlyBy: "ann", Intent: "flatten", RecordStale: true,
 	}
 }
