@@ -76,6 +76,16 @@ func (b *bare) purge(ctx context.Context, workers int, ids []string) error {
 	})
 }
 
+// remove removes images that are in the trash, and have no seal.
+func (b *bare) remove(ctx context.Context, workers int, ids []string) error {
+	return each(ctx, workers, ids, func(id string) error {
+		if err := rbd.TrashRemove(b.io, id, false); err != nil {
+			return fmt.Errorf("bare: remove image %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
 func (b *bare) unseal(id string) (err error) {
 	img, err := rbd.OpenImageById(b.io, id, rbd.NoSnapshot)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,9 @@ type neighbour struct {
 	collect    contest // disks with data
 	seals      score   // of the disks that were collected
 	trashPurge score
+	// removals are bare ones of the same kind of images: the last of the five calls
+	// that a sealed disk takes, and so more than any collector could do here.
+	removals score
 	// alone and beside are adoptions without and with a collection under way.
 	alone, beside score
 	// quiet and busy are a client's writes without and with one at a pace.
@@ -63,14 +67,8 @@ func (b *bench) collects(ctx context.Context, p collectPlan, n *neighbour) error
 		if err := b.ours.expire(ctx, p.workers, disks); err != nil {
 			return err
 		}
-		_, names = b.servers(p.trashPurge)
-		if err := b.cloud.clone(ctx, b.pools.purged, names); err != nil {
-			return err
-		}
-		if err := b.cloud.fill(ctx, b.pools.purged, names); err != nil {
-			return err
-		}
-		if err := b.cloud.toTrash(ctx, b.pools.purged, names); err != nil {
+		unsealed, err := b.unsealed(ctx, p.trashPurge)
+		if err != nil {
 			return err
 		}
 		err = inTurn(i%2 == 0,
@@ -89,8 +87,34 @@ func (b *bench) collects(ctx context.Context, p collectPlan, n *neighbour) error
 		if err := b.cloud.trashIsEmpty(b.pools.purged); err != nil {
 			return err
 		}
+		if err := b.timed(&n.removals, p.trashPurge, func() error { return b.bare.remove(ctx, p.workers, unsealed) }); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// unsealed moves n images with data, and no seal, to the trash of the pool for `rbd
+// trash purge`, and as many to that of the bare calls, whose ids it returns.
+func (b *bench) unsealed(ctx context.Context, n int) (ids []string, err error) {
+	for _, pool := range []string{b.pools.purged, b.pools.bare} {
+		_, names := b.servers(n)
+		if err := b.cloud.clone(ctx, pool, names); err != nil {
+			return nil, err
+		}
+		if err := b.cloud.fill(ctx, pool, names); err != nil {
+			return nil, err
+		}
+		if err := b.cloud.toTrash(ctx, pool, names); err != nil {
+			return nil, err
+		}
+		there, err := b.cloud.inTrash(pool, names)
+		if err != nil {
+			return nil, err
+		}
+		ids = slices.Collect(maps.Values(there)) // at last, those of the bare calls
+	}
+	return ids, nil
 }
 
 // adoptAll has the service adopt and seal the entries, and returns the disks.

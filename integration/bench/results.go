@@ -107,6 +107,7 @@ func (r *results) printCollection(w io.Writer) error {
 	nb := &r.neighbour
 	row("disks with data", nb.workers, nb.collect)
 	script("rbd trash purge, no seals, with data", nb.trashPurge)
+	script("bare removals of such, and nothing else", nb.removals)
 	script("adopt and seal before it", nb.seals)
 	script("adopt and seal without one", nb.alone)
 	script("adopt and seal beside one at a pace", nb.beside)

@@ -119,11 +119,10 @@ func mayHaveClones(ioctx *rados.IOContext, id string, img *rbd.Image) (bool, err
 	if err != nil || features&rbd.FeatureOperations == 0 {
 		return false, err
 	}
-	omap, err := ioctx.GetOmapValues(headerPrefix+id, "", opFeatures, 1)
+	ops, err := omapValue(ioctx, headerPrefix+id, opFeatures)
 	if err != nil {
 		return false, err
 	}
-	ops := omap[opFeatures]
 	return len(ops) != 8 || binary.LittleEndian.Uint64(ops)&opClones != 0, nil
 }
 

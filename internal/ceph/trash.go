@@ -172,6 +172,23 @@ func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quara
 	}
 }
 
+// omapValue reads the value of one key; nil if the object has no such key. It is no
+// listing of one: an OSD that lists looks for the next key, too, past all that were
+// removed lately.
+func omapValue(io *rados.IOContext, oid, key string) ([]byte, error) {
+	op := rados.CreateReadOp()
+	defer op.Release()
+	step := op.GetOmapValuesByKeys([]string{key})
+	if err := op.Operate(io, oid, rados.OperationNoFlag); err != nil {
+		return nil, err
+	}
+	kv, err := step.Next()
+	if err != nil || kv == nil {
+		return nil, err
+	}
+	return kv.Value, nil
+}
+
 // FindInTrash reads one entry, of those that EachTrash lists.
 func (r *Registry) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.TrashEntry, error) {
 	s, err := r.trashEntry(ctx, key)
@@ -192,18 +209,14 @@ func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpe
 	}
 	what := "look for " + key.String() + " in the trash"
 	name := trashKeyPrefix + key.ImageID
-	// The first key that begins with the name is the name, if it is there.
-	raw, err := get(ctx, c, what, func() (map[string][]byte, error) {
-		return io.GetOmapValues(trashObject, "", name, 1)
-	}, nil)
+	v, err := get(ctx, c, what, func() ([]byte, error) { return omapValue(io, trashObject, name) }, nil)
 	if gone(err) {
 		err = c.stands(ctx, io, key.PoolRef())
 	}
 	if err != nil {
 		return trashSpec{}, err
 	}
-	v, ok := raw[name]
-	if !ok {
+	if v == nil {
 		return trashSpec{}, fmt.Errorf("%s: %w", what, quarantine.ErrNotFound)
 	}
 	s, _, err := decodeTrashSpec(v)

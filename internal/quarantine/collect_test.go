@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,53 @@ func TestCollectLimits(t *testing.T) {
 				t.Errorf("removed %d disks, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// What Ceph's health forbids in the middle of a pass stops it before many more disks.
+func TestCollectLooksAtTheHealthMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.due(150)
+	w.proc.onPoint = func(point string) {
+		if point == "purge.remove.after" {
+			w.ceph.SetHealth("fsid-1", quarantine.Health{Status: "HEALTH_ERR", Checks: []string{"OSD_FULL"}})
+		}
+	}
+	rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+	if !strings.Contains(rep.Stopped, "HEALTH_ERR") {
+		t.Errorf("stopped: %q", rep.Stopped)
+	}
+	if n := len(w.ceph.Removals()); n == 0 || n > 64+w.safety.Workers {
+		t.Errorf("removed %d disks", n)
+	}
+}
+
+// Of the disks that are due the seals come off in the order in which they were taken,
+// whichever is due first: what was removed is then one interval of ids to Ceph.
+func TestCollectTakesSealsOffInTheirOrder(t *testing.T) {
+	w := newWorld(t)
+	w.safety.Workers = 1
+	w.restart()
+	var want []string
+	for i, days := range []int{5, 3, 4, 2} {
+		w.policy.use(quarantine.Decision{Retain: time.Duration(days) * day, Rule: "r"})
+		want = append(want, fmt.Sprintf("vol-%d", i))
+		w.stray(want[i])
+	}
+	w.pass(5 * day)
+	w.collect()
+	w.pass(grace)
+	planned := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+	for what, rep := range map[string]quarantine.Report{"planned": planned, "done": w.collect()} {
+		var got []string
+		for _, it := range rep.Items {
+			if it.Act == "purge" && it.Error == "" {
+				got = append(got, it.Name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -38,6 +40,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 		if len(page) == 0 {
 			return nil
 		}
+		slices.SortStableFunc(page, bySeal)
 		items, err := c.purgeSome(ctx, rep, page)
 		for i, it := range items {
 			if it.Error != "" || rep.DryRun {
@@ -53,6 +56,14 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 		}
 	}
 	return nil
+}
+
+// bySeal is the order in which seals were taken, pool by pool. A monitor and every
+// OSD keep the ids of the snapshots that were removed as intervals: removed in this
+// order they remain a few, in that of retain-until, with several rules, as many as there
+// are disks, and all of Ceph is busy with them (the collect bench: some 7 % slower).
+func bySeal(a, b Disk) int {
+	return cmp.Or(cmp.Compare(a.Key.FSID, b.Key.FSID), cmp.Compare(a.Key.Pool, b.Key.Pool), cmp.Compare(a.SealID, b.SealID))
 }
 
 // cost is what the purge of a disk counts for in a pass's limit of bytes.
