@@ -74,6 +74,7 @@ func TestTwoPeople(t *testing.T) {
 	if err != nil || !d.RetainUntil.Equal(until) || d.Shortened == nil || d.Shortened.ApprovedBy != "dave" {
 		t.Errorf("kept until %s (%+v), %v; want %s", d.RetainUntil, d.Shortened, err, until)
 	}
+	s.unwatched(disks...)
 	s.shiftClock(2 * day)
 	p.job(quarantine.JobCollect)
 	if d := p.wait(1, quarantine.Purged)[0]; d.ID != disks[0].ID {
@@ -232,6 +233,7 @@ func TestStandingHold(t *testing.T) {
 	s.shiftClock(30 * day)
 	p.job(quarantine.JobCollect)
 	s.shiftClock(32 * day)
+	s.unwatched(p.disks(quarantine.Expiring)...)
 	p.job(quarantine.JobCollect)
 	p.wait(1, quarantine.Purged)
 	held("vm-1", "vm-2", "vm-4")

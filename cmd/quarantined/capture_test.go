@@ -271,6 +271,10 @@ func TestStopWhileCephHangs(t *testing.T) {
 	if err := lab.Resume("osd"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "Ceph answers again", func() error {
+		_, err := lab.Rados(s.ctx, cephlab.Admin, "-p", "vms", "ls")
+		return err
+	})
 	p = s.start()
 	disks := p.wait(2, quarantine.Quarantined)
 	i := slices.IndexFunc(disks, func(d wire.Disk) bool { return d.OriginalName == "vm-1_disk" })

@@ -218,6 +218,21 @@ func (p *process) wait(n int, state quarantine.State) []wire.Disk {
 	return found
 }
 
+// unwatched waits until nobody has the disks' images open: Ceph knows a daemon that
+// was killed as their watcher for 30 s more, in which they are not purged.
+func (s *site) unwatched(disks ...wire.Disk) {
+	s.t.Helper()
+	eventually(s.t, "no image is open", func() error {
+		for _, d := range disks {
+			out, err := s.lab.Rados(s.ctx, cephlab.Admin, "-p", s.spec, "listwatchers", "rbd_header."+d.ImageID)
+			if err != nil || out != "" {
+				return fmt.Errorf("%s: %q, %v", d.OriginalName, out, err)
+			}
+		}
+		return nil
+	})
+}
+
 // job runs a job and checks that it came to its end without a failed act.
 func (p *process) job(name string) quarantine.Report {
 	p.t.Helper()
