@@ -408,16 +408,13 @@ func (d *Disk) changedSince(at time.Time) bool {
 
 // outdated reports whether a custody entry of a disk says that the request is not
 // about it any more. It was shortened already: a catalog that was put back from a
-// backup forgets that, and what people decided since. Or it came to rest again since
-// the request was made: then nobody has counted it.
+// backup forgets that, and what people decided since. Or it came to rest, for the first
+// time or again, since the request was made: then nobody has counted it.
 func (r *Request) outdated(e Entry) bool {
-	if e.Outcome != OutcomeDone {
-		return false
-	}
 	switch e.Act {
 	case actShorten:
-		return e.Detail[detailRequest] == r.ID
-	case "restore-undone", "purge-undone", actUnevict, "kept":
+		return e.Outcome == OutcomeDone && e.Detail[detailRequest] == r.ID
+	case "seal", "restore", "restore-undone", "kept", actUnevict: // a restore that failed, too
 		return !e.At.Before(r.RequestedAt)
 	}
 	return false

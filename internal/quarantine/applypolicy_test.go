@@ -130,17 +130,20 @@ func TestApplyByTwo(t *testing.T) {
 // What came to rest again since the request was made, as after a restore that was
 // undone, nobody has counted: it is left out.
 func TestApplyLeavesOutWhatCameBack(t *testing.T) {
-	for when, at := range map[string]time.Duration{"before": -time.Second, "since": time.Second} {
-		t.Run(when, func(t *testing.T) {
-			w, key := shortening(t)
-			r := w.askToApply()
-			back := quarantine.Entry{At: r.RequestedAt.Add(at), Act: "restore-undone", Actor: "reconciler", Disk: key.DiskID(), Outcome: quarantine.OutcomeDone}
-			if err := w.custody.Append(w.ctx, back); err != nil {
-				t.Fatal(err)
-			}
-			w.agree(r)
-			w.keptUntil(key, t0.Add(map[string]time.Duration{"before": 5 * day, "since": retain}[when]))
-		})
+	for act, outcome := range map[string]string{
+		"seal": quarantine.OutcomeDone, "restore": quarantine.OutcomeFailed, "restore-undone": quarantine.OutcomeDone, "kept": quarantine.OutcomeDone, "evict-undone": quarantine.OutcomeDone,
+	} {
+		for when, at := range map[string]time.Duration{"before": -time.Second, "since": time.Second} {
+			t.Run(act+" "+when, func(t *testing.T) {
+				w, key := shortening(t)
+				r := w.askToApply()
+				if err := w.custody.Append(w.ctx, quarantine.Entry{At: r.RequestedAt.Add(at), Act: act, Disk: key.DiskID(), Outcome: outcome}); err != nil {
+					t.Fatal(err)
+				}
+				w.agree(r)
+				w.keptUntil(key, t0.Add(map[string]time.Duration{"before": 5 * day, "since": retain}[when]))
+			})
+		}
 	}
 }
 
@@ -164,22 +167,35 @@ func TestApplyIsToldApart(t *testing.T) {
 }
 
 // A disk that may not be shortened keeps its date and its rule, and gets what else
-// the policy protects it by.
+// the policy protects it by; when it may, it gets the whole decision.
 func TestApplyProtectsWhatItMayNotShorten(t *testing.T) {
 	w, key := shortening(t)
 	w.hold(key, "C")
 	w.policy.use(quarantine.Decision{Retain: 5 * day, Rule: "short", Mode: quarantine.Compliance, Min: 2 * day, KeepLast: quarantine.KeepLast{N: 2, By: quarantine.KeepByProject}})
 	was := w.disk(key).Decision
+	diff := w.simulate(w.policy, quarantine.SimulationOptions{From: t0, To: w.now(), Step: time.Hour, Changes: 9, Apply: true})
+	if diff.Protected != 1 || diff.Stricter != 1 || len(diff.Moves)+len(diff.Changes) != 0 {
+		t.Errorf("the diff says %+v", diff)
+	}
 	if res := w.apply(); res.Protected != 1 || res.Stricter != 1 || res.Shorter != 0 {
 		t.Errorf("%+v", res)
 	}
 	w.keptUntil(key, t0.Add(retain))
 	d := w.disk(key).Decision
-	if d.Rule != was.Rule || d.Retain != was.Retain || d.Mode != quarantine.Compliance || d.Min != 2*day || d.KeepLast.N != 2 || !strings.Contains(d.Reason, `short protects it more`) {
+	if d.Rule != was.Rule || d.Retain != was.Retain || d.Mode == quarantine.Compliance || d.Min != 2*day || d.KeepLast.N != 2 || !strings.Contains(d.Reason, `short protects it more`) {
 		t.Errorf("%+v", d)
 	}
 	if res := w.apply(); res.Stricter != 0 {
 		t.Errorf("again: %+v", res)
+	}
+	if _, err := w.holds.Release(w.ctx, "carol", key.DiskID(), "C", "over"); err != nil {
+		t.Fatal(err)
+	}
+	w.jump(time.Hour)
+	w.agree(w.askToApply())
+	w.keptUntil(key, t0.Add(5*day))
+	if d := w.disk(key).Decision; d.Rule != "short" || d.Mode != quarantine.Compliance {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 )
 
 // Collector is the only service that removes. It works in passes; each first
-// convinces itself that it may remove at all (preflight; and before each disk that
-// nobody has paused removals meanwhile), then
+// convinces itself that it may remove at all (preflight; before each disk that
+// nobody has paused removals meanwhile; before each of the following, and while it
+// purges, that Ceph is still well), then
 //
 //  1. marks disks in pools that are too full (evict; see makeRoom), for a later pass,
 //  2. goes on with purges that a crash cut short,
@@ -133,6 +134,9 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 		run   func(context.Context, *Report, time.Time) error
 	}{{false, c.makeRoom}, {true, c.resume}, {true, c.purgeDue}, {false, c.expireDue}, {true, c.unsealRestored}, {false, c.leftovers}} {
 		err := ctx.Err()
+		if err == nil && !o.DryRun {
+			err = c.allHealthy(ctx) // what preflight saw may be over
+		}
 		if err == nil && phase.frees {
 			err = c.safety.inWindow(c.ledger.clock())
 		}

@@ -81,24 +81,47 @@ func TestCollectLooksAtTheHealthMeanwhile(t *testing.T) {
 	if !strings.Contains(rep.Stopped, "HEALTH_ERR") {
 		t.Errorf("stopped: %q", rep.Stopped)
 	}
-	if n := len(w.ceph.Removals()); n == 0 || n > 64+w.safety.Workers {
+	if n := len(w.ceph.Removals()); n != 64 {
 		t.Errorf("removed %d disks", n)
 	}
 }
 
-// Of the disks that are due the seals come off in the order in which they were taken,
-// whichever is due first: what was removed is then one interval of ids to Ceph.
+// What it forbids once all that is due was purged stops what would come then.
+func TestCollectLooksAtTheHealthAfterwards(t *testing.T) {
+	w := newWorld(t)
+	w.due(3)
+	restored := w.stray("restored")
+	if _, err := w.restorer.InPlace(w.ctx, "carol", restored.DiskID(), "needed"); err != nil {
+		t.Fatal(err)
+	}
+	w.proc.onPoint = func(point string) {
+		if point == "purge.remove.after" {
+			w.ceph.SetHealth("fsid-1", quarantine.Health{Status: "HEALTH_ERR", Checks: []string{"OSD_FULL"}})
+		}
+	}
+	rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{})
+	if d := w.disk(restored); !strings.Contains(rep.Stopped, "HEALTH_ERR") || !d.Sealed {
+		t.Errorf("stopped: %q; sealed: %t", rep.Stopped, d.Sealed)
+	}
+}
+
+// Of one pool's disks that are due the seals come off in the order in which they were
+// taken, whichever is due first: what was removed is then one interval of ids to Ceph.
+// The pools go on side by side.
 func TestCollectTakesSealsOffInTheirOrder(t *testing.T) {
 	w := newWorld(t)
 	w.safety.Workers = 1
 	w.restart()
-	var want []string
-	for i, days := range []int{5, 3, 4, 2} {
+	// In the order of their dates: vol-3 of volumes, 1, 2, 0 of vms, 4 of volumes.
+	for i, days := range []int{5, 3, 4, 2, 6} {
 		w.policy.use(quarantine.Decision{Retain: time.Duration(days) * day, Rule: "r"})
-		want = append(want, fmt.Sprintf("vol-%d", i))
-		w.stray(want[i])
+		pool := map[bool]quarantine.PoolRef{true: vols, false: vms}[i > 2]
+		key := w.create(pool, fmt.Sprintf("vol-%d", i))
+		w.remove(key)
+		w.adopt(key)
 	}
-	w.pass(5 * day)
+	want := []string{"vol-3", "vol-0", "vol-1", "vol-2", "vol-4"}
+	w.pass(6 * day)
 	w.collect()
 	w.pass(grace)
 	planned := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})

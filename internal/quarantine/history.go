@@ -76,18 +76,18 @@ func (l *Ledger) promises(ctx context.Context, id string) ([]Entry, error) {
 	var before []Entry
 	read := map[string]bool{}
 	for _, e := range entries {
-		id := e.Detail[detailRequest]
-		if e.Act != actShorten || e.Detail[detailKind] != RequestApplyPolicy || read[id] {
+		request := e.Detail[detailRequest]
+		if e.Act != actShorten || e.Detail[detailKind] != RequestApplyPolicy || read[request] {
 			continue
 		}
-		read[id] = true
-		about, err := l.past.Entries(ctx, requestEntries(id))
+		read[request] = true
+		agreement, err := l.past.Entries(ctx, requestEntries(request))
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range about {
-			if e.Act == actRequest || e.Act == actApprove {
-				before = append(before, e)
+		for _, said := range agreement {
+			if said.Act == actRequest || said.Act == actApprove {
+				before = append(before, said)
 			}
 		}
 	}

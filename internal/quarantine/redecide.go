@@ -22,8 +22,9 @@ type redecision struct {
 // disk from people and from a shortage of room only grows (atLeast), and no hold is
 // lifted. The date goes back only where nothing forbids it (mayCutShort), and not
 // below the least time of either decision. A disk that stays for such a reason keeps
-// its rule and its time, so that it can be asked about again, and gets only what else
-// the decision protects it by.
+// its rule and its time, so that it can be asked about again, and gets only the least
+// time, the last of its kind and the copy of the decision. Not its compliance: that
+// would keep it for the time that it has, and forbid the question.
 //
 // A disk that is on its way is left alone, and so is one that goes early: somebody
 // decided that about this one disk. Copies follow their originals.
@@ -62,7 +63,7 @@ func redecide(d *Disk, dec Decision, now time.Time) redecision {
 		return r
 	}
 	kept := d.Decision
-	kept.Mode, kept.Min, kept.KeepLast, kept.Isolate = next.Mode, next.Min, next.KeepLast, next.Isolate
+	kept.Min, kept.KeepLast, kept.Isolate = next.Min, next.KeepLast, next.Isolate
 	if r.next.Decision = kept; r.changes(&cut) {
 		r.next.Decision.Reason += "; rule " + dec.Rule + " protects it more"
 	}

@@ -90,11 +90,12 @@ func TestApplyDoesWhatTheDiffSays(t *testing.T) {
 		for _, d := range w.disks() {
 			was[d.ID] = d
 		}
-		want, shorter := map[string]time.Time{}, int64(0)
+		want, rules, shorter := map[string]time.Time{}, map[string]string{}, int64(0)
 		for id, end := range before {
 			want[id] = end
 		}
 		for _, c := range diff.Changes {
+			rules[c.Disk] = c.ThenRule
 			if c.Until.Equal(before[c.Disk]) {
 				want[c.Disk] = c.ThenUntil
 			} else {
@@ -134,6 +135,8 @@ func TestApplyDoesWhatTheDiffSays(t *testing.T) {
 					rt.Fatalf("%s: %s was %s and is %s", when, d.ID, b.State, d.State)
 				case b.Decision.Mode == quarantine.Compliance && (d.Decision.Mode != quarantine.Compliance || d.RetainUntil.Before(b.RetainUntil)):
 					rt.Fatalf("%s: %s was under compliance until %s: %s until %s", when, d.ID, b.RetainUntil, d.Decision.Mode, d.RetainUntil)
+				case rules[d.ID] != "" && !earlier(want[d.ID], before[d.ID]) && d.Decision.Rule != rules[d.ID]:
+					rt.Fatalf("%s: %s is under rule %s, and the diff says %s", when, d.ID, d.Decision.Rule, rules[d.ID])
 				case d.Decision.Min < b.Decision.Min, b.Decision.Isolate && !d.Decision.Isolate, b.Decision.KeepLast.N > d.Decision.KeepLast.N:
 					rt.Fatalf("%s: %s was promised %+v and is %+v", when, d.ID, b.Decision, d.Decision)
 				}

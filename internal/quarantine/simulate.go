@@ -237,10 +237,11 @@ func (r *rerun) apply(d *Disk, dec Decision) {
 	if re.changes(d) && was.Equal(then) {
 		r.sim.Stricter++
 	}
-	if !re.changes(d) {
-		dec = d.Decision // it stays
+	is := d.Decision
+	if re.changes(d) {
+		is = re.next.Decision
 	}
-	r.note(d, dec, was, then)
+	r.note(d, is, was, then)
 }
 
 // note puts the disk into the answer.
