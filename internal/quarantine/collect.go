@@ -135,7 +135,7 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	}{{false, c.makeRoom}, {true, c.resume}, {true, c.purgeDue}, {false, c.expireDue}, {true, c.unsealRestored}, {false, c.leftovers}} {
 		err := ctx.Err()
 		if err == nil && !o.DryRun {
-			err = c.allHealthy(ctx) // what preflight saw may be over
+			err = allHealthy(ctx, c.clusters, c.safety.StopChecks) // what preflight saw may be over
 		}
 		if err == nil && phase.frees {
 			err = c.safety.inWindow(c.ledger.clock())
@@ -167,7 +167,7 @@ func (c *Collector) preflight(ctx context.Context) error {
 	if err := c.clock.observe(ctx); err != nil {
 		return err
 	}
-	if err := c.allHealthy(ctx); err != nil {
+	if err := allHealthy(ctx, c.clusters, c.safety.StopChecks); err != nil {
 		return err
 	}
 	for _, pool := range c.clusters.Pools() {
@@ -185,16 +185,6 @@ func (c *Collector) preflight(ctx context.Context) error {
 		}
 		if len(kept) > 0 {
 			return refusedf("the trash of %s is empty, but the catalog has disks there", ref)
-		}
-	}
-	return nil
-}
-
-// allHealthy returns why nothing may be removed in any of the clusters, or nil.
-func (c *Collector) allHealthy(ctx context.Context) error {
-	for _, fsid := range clusterIDs(c.clusters) {
-		if err := healthy(ctx, c.clusters, fsid, c.safety.StopChecks); err != nil {
-			return err
 		}
 	}
 	return nil

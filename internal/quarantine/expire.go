@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// pageOfDisks is how many disks are read at once where each is soon done.
+const pageOfDisks = 256
+
 // due reports whether the disk's time is over, or was cut short by somebody who
 // might, and still may be.
 func due(d *Disk, now time.Time) bool {

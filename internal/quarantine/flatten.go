@@ -120,10 +120,8 @@ func (f *Flattener) run(ctx context.Context, rep *Report) error {
 	if err := f.policy.Ready(); err != nil {
 		return fmt.Errorf("the policy cannot be read: %w", err)
 	}
-	for _, fsid := range clusterIDs(f.clusters) {
-		if err := healthy(ctx, f.clusters, fsid, f.cfg.StopChecks); err != nil {
-			return err
-		}
+	if err := allHealthy(ctx, f.clusters, f.cfg.StopChecks); err != nil {
+		return err
 	}
 	parents, err := f.Parents(ctx)
 	if err != nil {

@@ -25,10 +25,8 @@ func (s *Isolator) Run(ctx context.Context, actor string, o JobOptions) Report {
 }
 
 func (s *Isolator) run(ctx context.Context, rep *Report) error {
-	for _, fsid := range clusterIDs(s.clusters) {
-		if err := healthy(ctx, s.clusters, fsid, s.cfg.StopChecks); err != nil {
-			return err
-		}
+	if err := allHealthy(ctx, s.clusters, s.cfg.StopChecks); err != nil {
+		return err
 	}
 	yes := true
 	left := s.cfg.MaxDisks

@@ -17,8 +17,6 @@ const (
 	// healthEvery is how many disks are begun between two looks at Ceph's health: a
 	// page can take hours, and what was seen before it may be over.
 	healthEvery = 64
-	// pageOfDisks is how many disks are read at once where each is soon done.
-	pageOfDisks = 256
 )
 
 // purgeDue purges, a page at a time, the disks whose grace is over. Those that
@@ -114,7 +112,7 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 		mu.Lock()
 		defer mu.Unlock()
 		if unwell == nil && begun%healthEvery == 0 {
-			unwell = c.allHealthy(ctx)
+			unwell = allHealthy(ctx, c.clusters, c.safety.StopChecks)
 		}
 		begun++
 		return unwell

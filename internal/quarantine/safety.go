@@ -127,6 +127,16 @@ func healthy(ctx context.Context, c Clusters, fsid string, stop []string) error 
 	return nil
 }
 
+// allHealthy returns why nothing may be removed in any of the clusters, or nil.
+func allHealthy(ctx context.Context, c Clusters, stop []string) error {
+	for _, fsid := range clusterIDs(c) {
+		if err := healthy(ctx, c, fsid, stop); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // clusterIDs returns the fsids of the clusters that have pools in our care.
 func clusterIDs(c Clusters) []string {
 	var ids []string
