@@ -212,8 +212,13 @@ func (k *killing) agree(turned time.Duration) {
 		// Ceph takes a daemon that was killed for a user of its images for 30 s.
 		deadline := time.Now().Add(5 * time.Minute)
 		for {
+			var failed []quarantine.ReportItem
 			for _, job := range []string{quarantine.JobReconcile, quarantine.JobIsolate, quarantine.JobCollect, quarantine.JobReconcile} {
-				p.tryJob(job)
+				for _, item := range p.tryJob(job).Items {
+					if item.Error != "" {
+						failed = append(failed, item)
+					}
+				}
 			}
 			found, res, err := p.checked()
 			if err == nil && len(found) == 0 && res.Busy == 0 {
@@ -221,7 +226,7 @@ func (k *killing) agree(turned time.Duration) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s a check finds %+v (%+v, %v)", when, found, res, err)
+				t.Fatalf("%s a check finds %+v (%+v, %v), and in the last run failed %+v", when, found, res, err, failed)
 			}
 			tick(k.ctx, time.Second)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/ceph/go-ceph/rbd"
 
@@ -13,8 +14,9 @@ import (
 
 var _ quarantine.Copier = (*Registry)(nil)
 
-// CreateImage makes an image with Ceph's default order and features. Similar to:
-// rbd create --size.
+// CreateImage makes an image with Ceph's default order and features. A name that a
+// dead client took, without coming to an image, is free. Similar to: rbd create
+// --size.
 func (r *Registry) CreateImage(ctx context.Context, pool quarantine.PoolRef, name string, size int64) error {
 	c, ioctx, err := r.pool(ctx, pool)
 	if err != nil {
@@ -23,6 +25,15 @@ func (r *Registry) CreateImage(ctx context.Context, pool quarantine.PoolRef, nam
 	return c.do(ctx, "create image "+pool.String()+"/"+name, func() error {
 		options := rbd.NewRbdImageOptions()
 		defer options.Destroy()
+		err := rbd.CreateImage(ioctx, name, uint64(size), options)
+		if errnoOf(err) != syscall.EEXIST {
+			return err
+		}
+		if cleared, cerr := clearName(ioctx, name); cerr != nil {
+			return cerr
+		} else if !cleared {
+			return err
+		}
 		return rbd.CreateImage(ioctx, name, uint64(size), options)
 	})
 }

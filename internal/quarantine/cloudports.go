@@ -15,9 +15,9 @@ type Snapshotter interface {
 // Renamer gives an image another name, where a cloud that is to take it over
 // does not do so itself.
 type Renamer interface {
-	// RenameImage renames a live image within its pool. ErrNotFound if there is
-	// none of that name, ErrExists if the other name is taken. Similar to: rbd
-	// rename.
+	// RenameImage renames a live image within its pool; a rename in which a client
+	// died is finished. ErrNotFound if there is none of that name, ErrExists if the
+	// other name is taken. Similar to: rbd rename.
 	RenameImage(ctx context.Context, pool PoolRef, from, to string) error
 }
 

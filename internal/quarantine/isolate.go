@@ -47,7 +47,8 @@ func (d *Disk) WantsCopy() bool {
 //	b. The custody entry is durable, or nothing happens.
 //	c. An empty image is made in the evidence pool, whose name is made of the
 //	   original's id. That name is the intent: a crash leaves at most one image of
-//	   it, and the next run goes on with that.
+//	   it, and the next run goes on with that. A crash inside Ceph's own steps can
+//	   leave the name without an image, which is made over (Copier.CreateImage).
 //	d. The seal's extents are written to it. What was written is made durable
 //	   first and then marked on the image; the next run goes on from the mark.
 //	e. Both are read from Ceph again, from the first byte, and hashed. If they

@@ -44,6 +44,26 @@ func TestCopyThatIsGoneIsNone(t *testing.T) {
 	w.copyOf(key)
 }
 
+// A daemon that died inside the making of the copy's image, and has left its name
+// without an image, is no hindrance: the next run copies, and nothing is left.
+func TestCopyAfterACreateThatWasCutShort(t *testing.T) {
+	w := newWorld(t)
+	w.evidencePool()
+	w.isolates()
+	key := w.quarantined()
+	if _, err := w.ceph.CloudCreateCut(evidence, quarantine.CopyPrefix+key.DiskID()); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.check(); len(found) != 1 || found[0].Kind != quarantine.CheckUnfinished {
+		t.Errorf("before, a check finds %+v", found)
+	}
+	if rep := w.isolate(); rep.Failed() != 0 || len(rep.Items) != 1 {
+		t.Errorf("%+v", rep.Items)
+	}
+	w.copyOf(key)
+	w.sound("after the copy")
+}
+
 // The copy of a disk that was evicted is not on its way out, and its record says
 // nothing else: a check finds that they agree.
 func TestCopyOfAnEvictedDisk(t *testing.T) {

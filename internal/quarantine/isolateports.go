@@ -9,8 +9,10 @@ const CopyMarkKey = "quarantine.copy"
 // Copier makes images and fills them. It changes no image that somebody else
 // made, and removes nothing.
 type Copier interface {
-	// CreateImage makes an empty live image without a parent. ErrExists if the
-	// name is taken. Similar to: rbd create --size.
+	// CreateImage makes an empty live image without a parent. ErrExists if an image
+	// has the name; one that a client took which died before there was an image is
+	// made over, so nobody else may make an image of that name meanwhile. Similar
+	// to: rbd create --size.
 	CreateImage(ctx context.Context, pool PoolRef, name string, size int64) error
 	// OpenCopy opens an image for writing. ErrNotFound if no image has that id.
 	OpenCopy(ctx context.Context, key Key) (CopyTarget, error)

@@ -29,6 +29,9 @@ type Ceph interface {
 type Cloud interface {
 	// CloudCreate makes a live image.
 	CloudCreate(p quarantine.PoolRef, name string, size int64) (quarantine.Key, error)
+	// CloudCreateCut is a create whose client dies before there is an image: its
+	// name is taken all the same, with an id that no image has.
+	CloudCreateCut(p quarantine.PoolRef, name string) (quarantine.Key, error)
 	// CloudWrite writes into an image, live or in the trash.
 	CloudWrite(key quarantine.Key, offset int64, data []byte) error
 	// CloudSnapshot takes a snapshot of a live image.
@@ -96,6 +99,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"ReadSealedClone":             readSealedClone,
 		"ReadSealedEnds":              readSealedEnds,
 		"CreatesImages":               createsImages,
+		"CreatesCutShort":             createsCutShort,
 		"CopiesAreFilled":             copiesAreFilled,
 		"ReadsFromAnOffset":           readsFromAnOffset,
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,

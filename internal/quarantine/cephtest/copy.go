@@ -21,6 +21,33 @@ func createsImages(e *env) {
 	}
 }
 
+// A name that a client took which died before there was an image is listed, opens
+// nothing, and is the next create's.
+func createsCutShort(e *env) {
+	key, err := e.Cloud.CloudCreateCut(e.Other, "cut")
+	e.ok(err)
+	if got := e.live(e.Other)["cut"]; got != key.ImageID {
+		e.Errorf("listed is %q, want %q", got, key.ImageID)
+	}
+	if there, err := e.Ceph.HasImage(e.ctx, key); err != nil || there {
+		e.Errorf("there is such an image: %v, %v", there, err)
+	}
+	_, err = e.Ceph.OpenImage(e.ctx, key)
+	e.is(err, quarantine.ErrNotFound)
+	_, err = e.Ceph.LookAt(e.ctx, key)
+	e.is(err, quarantine.ErrNotFound)
+	if _, err := e.Cloud.CloudCreate(e.Other, "cut", size); err == nil {
+		e.Error("another client made an image of that name")
+	}
+	e.ok(e.Ceph.CreateImage(e.ctx, e.Other, "cut", size))
+	id := e.live(e.Other)["cut"]
+	if id == "" || id == key.ImageID {
+		e.Errorf("then listed is %q, first it was %q", id, key.ImageID)
+	}
+	e.info(e.Other.Key(id))
+	e.is(e.Ceph.CreateImage(e.ctx, e.Other, "cut", size), quarantine.ErrExists)
+}
+
 // What is written is read back from the head, the mark stays, and where nothing
 // was written there is nothing. A seal keeps what it saw.
 func copiesAreFilled(e *env) {

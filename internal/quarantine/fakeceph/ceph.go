@@ -16,10 +16,13 @@ type Ceph struct {
 	clock  quarantine.Clock
 	faults faults
 
-	mu       sync.Mutex
-	pools    []quarantine.Pool
-	guards   map[quarantine.PoolRef]quarantine.GuardSetting // by the pool outside any namespace
-	images   map[quarantine.Key]*image
+	mu     sync.Mutex
+	pools  []quarantine.Pool
+	guards map[quarantine.PoolRef]quarantine.GuardSetting // by the pool outside any namespace
+	images map[quarantine.Key]*image
+	// cut are names that clients took which died before there was an image, with
+	// the ids that no image has.
+	cut      map[quarantine.PoolRef]map[string]string
 	health   map[string]quarantine.Health
 	capacity map[quarantine.PoolRef]int64 // by the pool outside any namespace
 	loads    map[string]quarantine.Load
@@ -56,7 +59,7 @@ var (
 func New(clock quarantine.Clock, pools ...quarantine.Pool) *Ceph {
 	c := &Ceph{
 		clock: clock, guards: map[quarantine.PoolRef]quarantine.GuardSetting{},
-		images: map[quarantine.Key]*image{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
+		images: map[quarantine.Key]*image{}, cut: map[quarantine.PoolRef]map[string]string{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
 		loads: map[string]quarantine.Load{},
 	}
 	for _, p := range pools {
@@ -143,6 +146,13 @@ func (c *Ceph) known(p quarantine.PoolRef) error {
 func whole(p quarantine.PoolRef) quarantine.PoolRef {
 	p.Namespace = ""
 	return p
+}
+
+// taken reports whether no image can be made of that name: one has it, or a client
+// that died has taken it. The caller holds c.mu.
+func (c *Ceph) taken(p quarantine.PoolRef, name string) bool {
+	_, cut := c.cut[p][name]
+	return cut || c.live(p, name) != nil
 }
 
 // live returns the live image of that name, or nil. The caller holds c.mu.

@@ -36,7 +36,7 @@ func (c *Ceph) clone(p quarantine.PoolRef, src, snap string, dst quarantine.Pool
 	if s == nil {
 		return nil, fmt.Errorf("clone %s/%s@%s: %w", p, src, snap, quarantine.ErrNotFound)
 	}
-	if c.live(dst, dstName) != nil {
+	if c.taken(dst, dstName) {
 		return nil, fmt.Errorf("clone to %s/%s: %w", dst, dstName, quarantine.ErrExists)
 	}
 	n := c.create(dst, dstName, s.size)
@@ -71,7 +71,7 @@ func (c *Ceph) rename(p quarantine.PoolRef, name, to string) error {
 	if img == nil {
 		return fmt.Errorf("rename %s/%s: %w", p, name, quarantine.ErrNotFound)
 	}
-	if c.live(p, to) != nil {
+	if c.taken(p, to) {
 		return fmt.Errorf("rename %s/%s to %s: %w", p, name, to, quarantine.ErrExists)
 	}
 	img.name = to

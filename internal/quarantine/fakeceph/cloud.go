@@ -30,10 +30,26 @@ func (c *Ceph) CloudCreate(p quarantine.PoolRef, name string, size int64) (quara
 	if err := c.known(p); err != nil {
 		return quarantine.Key{}, err
 	}
-	if c.live(p, name) != nil {
+	if c.taken(p, name) {
 		return quarantine.Key{}, fmt.Errorf("create %s/%s: %w", p, name, quarantine.ErrExists)
 	}
 	return c.create(p, name, size).key, nil
+}
+
+// CloudCreateCut is a create whose client dies before there is an image.
+func (c *Ceph) CloudCreateCut(p quarantine.PoolRef, name string) (quarantine.Key, error) {
+	key, err := c.CloudCreate(p, name, 0)
+	if err != nil {
+		return key, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.images, key)
+	if c.cut[p] == nil {
+		c.cut[p] = map[string]string{}
+	}
+	c.cut[p][name] = key.ImageID
+	return key, nil
 }
 
 // CloudWrite writes into an image, as a VM does; also into one in the trash,

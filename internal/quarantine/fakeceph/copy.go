@@ -8,7 +8,7 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// CreateImage makes an empty live image.
+// CreateImage makes an empty live image, also of a name that a dead client took.
 func (c *Ceph) CreateImage(ctx context.Context, p quarantine.PoolRef, name string, size int64) error {
 	return do(ctx, c, Call{Verb: "CreateImage", Pool: p, Name: name}, func() error {
 		if err := c.known(p); err != nil {
@@ -17,6 +17,7 @@ func (c *Ceph) CreateImage(ctx context.Context, p quarantine.PoolRef, name strin
 		if c.live(p, name) != nil {
 			return fmt.Errorf("create %s/%s: %w", p, name, quarantine.ErrExists)
 		}
+		delete(c.cut[p], name)
 		c.create(p, name, size)
 		return nil
 	})

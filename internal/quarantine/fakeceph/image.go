@@ -224,6 +224,11 @@ func (c *Ceph) LiveImages(ctx context.Context, p quarantine.PoolRef, prefix stri
 				found[img.name] = img.key.ImageID
 			}
 		}
+		for name, id := range c.cut[p] {
+			if strings.HasPrefix(name, prefix) {
+				found[name] = id
+			}
+		}
 		return found, nil
 	})
 }

@@ -89,7 +89,7 @@ func (c *Ceph) restoreFromTrash(key quarantine.Key, name string) error {
 	if img == nil || img.trash == nil {
 		return fmt.Errorf("restore %s from the trash: %w", key, quarantine.ErrNotFound)
 	}
-	if c.live(key.PoolRef(), name) != nil {
+	if c.taken(key.PoolRef(), name) {
 		return fmt.Errorf("restore %s from the trash as %s: %w", key, name, quarantine.ErrExists)
 	}
 	img.trash, img.name = nil, name
