@@ -3,6 +3,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/ceph/go-ceph/rados"
 	"github.com/ceph/go-ceph/rbd"
@@ -221,6 +222,29 @@ func unprotect(s *rbd.Snapshot) error {
 		err = s.Unprotect()
 	}
 	return err
+}
+
+// ForgetName frees a name that a dead client took, without coming to an image.
+func (m *Remover) ForgetName(ctx context.Context, key quarantine.Key, name string) error {
+	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return err
+	}
+	what := "free the name " + key.PoolRef().String() + "/" + name
+	return c.do(ctx, what, func() error {
+		id, err := listed(ioctx, directoryNamePrefix+name)
+		if err != nil {
+			return err
+		}
+		cleared := false
+		if id == key.ImageID {
+			cleared, err = clearName(ioctx, name)
+		}
+		if err == nil && !cleared {
+			err = fmt.Errorf("%w: there is an image %s, or the name is not its any more", quarantine.ErrConflict, key.ImageID)
+		}
+		return err
+	})
 }
 
 // Remove removes the trash entry without force. Similar to: rbd trash rm.

@@ -320,6 +320,7 @@ const (
 	nextReconcile = "quarantinectl run reconcile"
 	nextCollect   = "quarantinectl run collect"
 	nextIsolate   = "quarantinectl run isolate"
+	nextUnknown   = "rbd rm it, if nobody wants it: this service removes nothing that it does not know"
 	nextLook      = "quarantinectl show %s, and ask who did that: this service did not"
 )
 

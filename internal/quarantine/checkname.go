@@ -40,7 +40,11 @@ func (r *checkRun) lookAtName(ctx context.Context, key Key, name string) []Check
 		}
 		return nil
 	}
-	return []CheckFinding{CheckReservedName.of(key, fmt.Sprintf("it is live as %q, and no row explains that", name), nextReconcile)}
+	next := nextReconcile
+	if !ownEntry(key, name) {
+		next = nextUnknown
+	}
+	return []CheckFinding{CheckReservedName.of(key, fmt.Sprintf("it is live as %q, and no row explains that", name), next)}
 }
 
 // leftover looks at an image that bears the name of a restore's clone, and
@@ -48,7 +52,7 @@ func (r *checkRun) lookAtName(ctx context.Context, key Key, name string) []Check
 func (r *checkRun) leftover(ctx context.Context, key Key, name string) (found []CheckFinding, known bool) {
 	info, err := r.looker.LookAt(ctx, key)
 	if errors.Is(err, ErrNotFound) {
-		return nil, true
+		return r.nameLeft(ctx, key, name), true
 	}
 	if err != nil {
 		return []CheckFinding{unreadable(key, err)}, true
@@ -68,6 +72,25 @@ func (r *checkRun) leftover(ctx context.Context, key Key, name string) (found []
 	return []CheckFinding{CheckUnfinished.of(key, fmt.Sprintf("%q is what a restore left behind", name), nextCollect)}, true
 }
 
+// nameLeft looks at a name of a restore's that opens no image: it is gone
+// meanwhile, or never was.
+func (r *checkRun) nameLeft(ctx context.Context, key Key, name string) []CheckFinding {
+	live, err := r.images.LiveImages(ctx, key.PoolRef(), name)
+	if err != nil {
+		return []CheckFinding{unreadable(key, err)}
+	}
+	if live[name] != key.ImageID {
+		return nil
+	}
+	switch left, err := r.ledger.nameLeft(ctx, r.images, key, name); {
+	case err != nil:
+		return []CheckFinding{unreadable(key, err)}
+	case left:
+		return []CheckFinding{CheckUnfinished.of(key, fmt.Sprintf("a restore took the name %q, and there is no image of it", name), nextCollect)}
+	}
+	return nil
+}
+
 // lookAtCopy looks at a copy in the evidence pool that is being made.
 func (r *checkRun) lookAtCopy(ctx context.Context, key Key, name, of string) []CheckFinding {
 	d, err := r.ledger.disks.Disk(ctx, of)
@@ -81,7 +104,7 @@ func (r *checkRun) lookAtCopy(ctx context.Context, key Key, name, of string) []C
 		return []CheckFinding{CheckUnfinished.of(key, fmt.Sprintf("the copy of disk %s is not whole", of), nextIsolate)}
 	}
 	return []CheckFinding{CheckReservedName.of(key, fmt.Sprintf("it is live as %q, and there is no such disk that is to be copied", name),
-		"rbd rm it, if nobody wants it: this service removes nothing that it does not know")}
+		nextUnknown)}
 }
 
 // copyArrives reports whether the image, under its reserved name in an evidence

@@ -18,7 +18,8 @@ import (
 //  3. purges disks that an earlier pass marked and whose grace is over,
 //  4. marks disks whose time is over (expire), for a later pass,
 //  5. takes the old seals off disks that were restored in place,
-//  6. discards the clones that restores left behind (DiscardClone).
+//  6. discards the clones that restores left behind (DiscardClone), and frees the
+//     names of such as never came to be.
 //
 // The purge of a disk, and why in this order:
 //

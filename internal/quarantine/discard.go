@@ -233,7 +233,7 @@ func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now 
 	}
 	m, own, err := c.readMark(ctx, f.key)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return c.freeName(ctx, rep, f)
 	}
 	it := ReportItem{Disk: m.Of.DiskID(), Pool: f.key.PoolRef().String(), Name: m.Name, Act: "discard", Reason: "a restore of " + m.At.UTC().Format(time.RFC3339) + " left it behind"}
 	if err != nil {
@@ -264,4 +264,44 @@ func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now 
 	}
 	rep.Items = append(rep.Items, it)
 	return nil
+}
+
+// freeName frees the name that a restore took and died before there was a clone:
+// Ceph makes the name first. No image goes with it: that there is none, Ceph has
+// said, and a restore that is under way has its disk in use.
+func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) error {
+	left, err := c.ledger.nameLeft(ctx, c.images, f.key, f.name)
+	if err != nil || !left || f.inTrash {
+		return err
+	}
+	id := diskOfRestore(f.name)
+	it := ReportItem{Disk: id, Pool: f.key.PoolRef().String(), Name: f.name, Act: "discard", Reason: "a restore was cut short before there was a clone of this name"}
+	if !rep.DryRun {
+		e := Entry{Act: "discard", Actor: rep.Actor, Reason: it.Reason, Key: &f.key, Detail: map[string]string{"image": f.key.String(), "name": f.name}}
+		err := c.ledger.witnessed(ctx, Disk{ID: id}, e, func() error {
+			return c.ledger.around("discard.name", func() error { return c.remover.ForgetName(ctx, f.key, f.name) })
+		})
+		if err != nil {
+			it.Error = err.Error()
+		}
+	}
+	rep.Items = append(rep.Items, it)
+	return nil
+}
+
+// nameLeft reports whether the name is one that a restore took, without coming to an
+// image, and that nobody goes on with.
+func (l *Ledger) nameLeft(ctx context.Context, images CheckImages, key Key, name string) (bool, error) {
+	id := diskOfRestore(name)
+	if l.inUse(id) {
+		return false, nil
+	}
+	there, err := images.HasImage(ctx, key)
+	if err != nil {
+		return false, fmt.Errorf("look for image %s: %w", key, err)
+	}
+	if there {
+		return false, nil
+	}
+	return l.meantToRestore(ctx, id, key.PoolRef(), name)
 }

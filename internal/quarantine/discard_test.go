@@ -3,10 +3,13 @@ package quarantine_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"quarantine/internal/quarantine"
+	"quarantine/internal/quarantine/fakeceph"
 )
 
 // stranded is a copy of a disk that a killed restore left behind in the cloud's
@@ -49,6 +52,73 @@ func TestLeftoverIsDiscarded(t *testing.T) {
 	}
 	if got := did(w.collect(), "discard"); len(got) != 1 || got[0].Error != "" {
 		t.Errorf("%+v", got)
+	}
+	w.only(disk)
+	w.intact(disk)
+	if got := w.custody.of(disk); got[len(got)-1] != "discard done" || got[len(got)-2] != "discard intent" {
+		t.Errorf("custody: %q", got)
+	}
+}
+
+// A restore that died inside Ceph's own steps, with the clone's name taken and no
+// clone: a run of the collector frees the name, and removes nothing. What bears a
+// name of a restore's that the custody log does not know of stays, and so does what
+// a restore that is under way has just begun.
+func TestNameOfARestoreIsFreed(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk := w.quarantined()
+	var name string
+	w.ceph.Before(func(k fakeceph.Call) error {
+		if k.Verb == "LiveImages" && strings.HasPrefix(k.Name, quarantine.RestorePrefix+disk.DiskID()) {
+			name = k.Name
+		}
+		if k.Verb == "Clone" {
+			w.proc.exit()
+			return w.proc.point("killed")
+		}
+		return nil
+	})
+	w.run(func() { _, _ = w.give(quarantine.CloudOrder{Disk: disk.DiskID(), As: quarantine.AsVolume}) })
+	w.ceph.Before(nil)
+	w.restart()
+	w.reconcile()
+	for _, name := range []string{name, name + "1"} {
+		if _, err := w.ceph.CloudCreateCut(vols, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unknown := func(found []quarantine.CheckFinding) []quarantine.CheckFinding {
+		return slices.DeleteFunc(found, func(f quarantine.CheckFinding) bool { return f.Kind == quarantine.CheckUnfinished })
+	}
+	if found := w.check(); len(found) != 1 || len(unknown(found)) != 0 {
+		t.Errorf("a check finds %+v", found)
+	}
+	rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+	if got := did(rep, "discard"); len(got) != 1 || got[0].Disk != disk.DiskID() || got[0].Name != name {
+		t.Errorf("dry run: %+v", rep)
+	}
+	// Another restore of the disk is making its clone.
+	w.pass(time.Second)
+	w.ceph.Before(func(k fakeceph.Call) error {
+		if k.Verb != "Clone" {
+			return nil
+		}
+		w.ceph.Before(nil)
+		if got := did(w.collect(), "discard"); len(got) != 0 {
+			t.Errorf("while the disk is restored: %+v", got)
+		}
+		return errors.New("full")
+	})
+	if _, err := w.give(quarantine.CloudOrder{Disk: disk.DiskID(), As: quarantine.AsVolume}); err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("restored without a clone: %v", err)
+	}
+	if got := did(w.collect(), "discard"); len(got) != 1 || got[0].Error != "" {
+		t.Errorf("%+v", got)
+	}
+	live, err := w.ceph.LiveImages(w.ctx, vols, "")
+	if err != nil || len(live) != 1 || live[name+"1"] == "" {
+		t.Errorf("live is %v, %v", live, err)
 	}
 	w.only(disk)
 	w.intact(disk)

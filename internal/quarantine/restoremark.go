@@ -98,12 +98,18 @@ func (l *Ledger) vouched(ctx context.Context, m restoreMark) (bool, error) {
 	if m.At.After(l.clock().Add(ClockSkew)) {
 		return false, nil
 	}
-	entries, err := l.past.Entries(ctx, m.Of.DiskID())
+	return l.meantToRestore(ctx, m.Of.DiskID(), m.To, m.Name)
+}
+
+// meantToRestore reports whether the custody log knows of a restore of the disk to
+// that place, whatever came of it.
+func (l *Ledger) meantToRestore(ctx context.Context, id string, to PoolRef, name string) (bool, error) {
+	entries, err := l.past.Entries(ctx, id)
 	if err != nil {
-		return false, fmt.Errorf("look for the restore of disk %s in the custody log: %w", m.Of.DiskID(), err)
+		return false, fmt.Errorf("look for the restore of disk %s in the custody log: %w", id, err)
 	}
 	return slices.ContainsFunc(entries, func(e Entry) bool {
-		return e.Act == "restore" && e.Outcome == OutcomeIntent && e.Detail["to"] == restoreTarget(m.To, m.Name)
+		return e.Act == "restore" && e.Outcome == OutcomeIntent && e.Detail["to"] == restoreTarget(to, name)
 	}), nil
 }
 
@@ -115,6 +121,14 @@ func restoreTarget(p PoolRef, name string) string { return p.String() + "/" + na
 // gives it another: the number tells several restores of a disk apart.
 func restoreName(diskID string, n int64) string {
 	return fmt.Sprintf("%s%s.%x", RestorePrefix, diskID, n)
+}
+
+// diskOfRestore is the disk that restoreName made the name of; "": it is no such
+// name.
+func diskOfRestore(name string) string {
+	rest, _ := strings.CutPrefix(name, RestorePrefix)
+	id, _, _ := strings.Cut(rest, ".")
+	return id
 }
 
 // ownEntry reports whether the name is one that this service itself gives to a

@@ -100,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"ReadSealedEnds":              readSealedEnds,
 		"CreatesImages":               createsImages,
 		"CreatesCutShort":             createsCutShort,
+		"FreesNames":                  freesNames,
 		"CopiesAreFilled":             copiesAreFilled,
 		"ReadsFromAnOffset":           readsFromAnOffset,
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,

@@ -48,6 +48,23 @@ func createsCutShort(e *env) {
 	e.is(e.Ceph.CreateImage(e.ctx, e.Other, "cut", size), quarantine.ErrExists)
 }
 
+// Such a name can be freed, and only such.
+func freesNames(e *env) {
+	key, err := e.Cloud.CloudCreateCut(e.Other, "cut")
+	e.ok(err)
+	whole := e.create(e.Other, "whole")
+	e.is(e.Remover.ForgetName(e.ctx, whole, "whole"), quarantine.ErrConflict)
+	e.is(e.Remover.ForgetName(e.ctx, whole, "cut"), quarantine.ErrConflict)
+	e.is(e.Remover.ForgetName(e.ctx, key, "whole"), quarantine.ErrConflict)
+	e.is(e.Remover.ForgetName(e.ctx, key, "other"), quarantine.ErrConflict)
+	e.ok(e.Remover.ForgetName(e.ctx, key, "cut"))
+	e.is(e.Remover.ForgetName(e.ctx, key, "cut"), quarantine.ErrConflict)
+	if got := e.live(e.Other); len(got) != 1 || got["whole"] != whole.ImageID {
+		e.Errorf("left is %v", got)
+	}
+	e.create(e.Other, "cut")
+}
+
 // What is written is read back from the head, the mark stays, and where nothing
 // was written there is nothing. A seal keeps what it saw.
 func copiesAreFilled(e *env) {

@@ -42,6 +42,21 @@ func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.In
 	})
 }
 
+// ForgetName frees a name that CloudCreateCut took.
+func (r Remover) ForgetName(ctx context.Context, key quarantine.Key, name string) error {
+	return do(ctx, r.c, Call{Verb: "ForgetName", Key: key, Name: name}, func() error {
+		p := key.PoolRef()
+		if err := r.c.known(p); err != nil {
+			return err
+		}
+		if r.c.cut[p][name] != key.ImageID {
+			return fmt.Errorf("free the name %s/%s: %w", p, name, quarantine.ErrConflict)
+		}
+		delete(r.c.cut[p], name)
+		return nil
+	})
+}
+
 // Unseal removes the seal. One with clones leaves its name at once and stays
 // until the last of them is gone.
 func (r Remover) Unseal(ctx context.Context, key quarantine.Key) error {
