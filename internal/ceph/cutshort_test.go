@@ -194,6 +194,9 @@ func TestRenameAfterARenameThatWasCutShort(t *testing.T) {
 	if err := r.CreateImage(ctx, pool, "lost", 1<<20); !errors.Is(err, quarantine.ErrExists) {
 		t.Errorf("the name of an image that the directory has lost is taken: %v", err)
 	}
+	if err := r.RenameImage(ctx, pool, "second", "lost"); !errors.Is(err, quarantine.ErrExists) {
+		t.Errorf("the name of an image that the directory has lost is given to another: %v", err)
+	}
 	err = cloud.in(pool, func(io *rados.IOContext) error {
 		p, err := placeOf(io, "lost")
 		if p.opened != lost.ImageID {
