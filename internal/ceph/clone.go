@@ -44,29 +44,14 @@ func (r *Registry) Clone(ctx context.Context, pool quarantine.PoolRef, src strin
 	})
 }
 
-// RenameImage renames a live image within its pool; it may be open. What a dead
-// client left of the same rename is finished. Similar to: rbd rename.
+// RenameImage renames a live image within its pool; it may be open. What
+// was left of the same rename, cut short, is finished. Similar to: rbd rename.
 func (r *Registry) RenameImage(ctx context.Context, pool quarantine.PoolRef, from, to string) error {
 	c, io, err := r.pool(ctx, pool)
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, "rename "+pool.String()+"/"+from+" to "+to, func() error {
-		err := rbd.GetImage(io, from).Rename(to)
-		if errnoOf(err) != syscall.EEXIST {
-			return err
-		}
-		again, done, ferr := finishRename(io, from, to)
-		switch {
-		case ferr != nil:
-			return ferr
-		case again:
-			return rbd.GetImage(io, from).Rename(to)
-		case done:
-			return nil
-		}
-		return err
-	})
+	return c.do(ctx, "rename "+pool.String()+"/"+from+" to "+to, func() error { return rename(io, from, to) })
 }
 
 // ProtectSnapshot takes a snapshot and protects it; one that is there, and one

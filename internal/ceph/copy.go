@@ -29,9 +29,9 @@ func (r *Registry) CreateImage(ctx context.Context, pool quarantine.PoolRef, nam
 		if errnoOf(err) != syscall.EEXIST {
 			return err
 		}
-		if cleared, cerr := clearName(ioctx, name); cerr != nil {
+		if freed, cerr := freeName(ioctx, name, ""); cerr != nil {
 			return cerr
-		} else if !cleared {
+		} else if !freed {
 			return err
 		}
 		return rbd.CreateImage(ioctx, name, uint64(size), options)

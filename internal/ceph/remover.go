@@ -224,23 +224,15 @@ func unprotect(s *rbd.Snapshot) error {
 	return err
 }
 
-// ForgetName frees a name that a dead client took, without coming to an image.
-func (m *Remover) ForgetName(ctx context.Context, key quarantine.Key, name string) error {
+// FreeName frees a name that a dead client took, without coming to an image.
+func (m *Remover) FreeName(ctx context.Context, key quarantine.Key, name string) error {
 	c, ioctx, err := m.r.pool(ctx, key.PoolRef())
 	if err != nil {
 		return err
 	}
-	what := "free the name " + key.PoolRef().String() + "/" + name
-	return c.do(ctx, what, func() error {
-		id, err := listed(ioctx, directoryNamePrefix+name)
-		if err != nil {
-			return err
-		}
-		cleared := false
-		if id == key.ImageID {
-			cleared, err = clearName(ioctx, name)
-		}
-		if err == nil && !cleared {
+	return c.do(ctx, "free the name "+key.PoolRef().String()+"/"+name, func() error {
+		freed, err := freeName(ioctx, name, key.ImageID)
+		if err == nil && !freed {
 			err = fmt.Errorf("%w: there is an image %s, or the name is not its any more", quarantine.ErrConflict, key.ImageID)
 		}
 		return err

@@ -59,7 +59,8 @@ func (r *checkRun) leftover(ctx context.Context, key Key, name string) (found []
 	}
 	m, own := markOf(key, info.Mark)
 	if !own {
-		return nil, false
+		// librbd marks a clone last.
+		return nil, r.ledger.inUse(diskOfRestore(name))
 	}
 	switch ours, err := r.ledger.vouched(ctx, m); {
 	case err != nil:

@@ -268,10 +268,13 @@ func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now 
 
 // freeName frees the name that a restore took and died before there was a clone:
 // Ceph makes the name first. No image goes with it: that there is none, Ceph has
-// said, and a restore that is under way has its disk in use.
+// said.
 func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) error {
+	if f.inTrash {
+		return nil // on its way out
+	}
 	left, err := c.ledger.nameLeft(ctx, c.images, f.key, f.name)
-	if err != nil || !left || f.inTrash {
+	if err != nil || !left {
 		return err
 	}
 	id := diskOfRestore(f.name)
@@ -279,7 +282,7 @@ func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) erro
 	if !rep.DryRun {
 		e := Entry{Act: "discard", Actor: rep.Actor, Reason: it.Reason, Key: &f.key, Detail: map[string]string{"image": f.key.String(), "name": f.name}}
 		err := c.ledger.witnessed(ctx, Disk{ID: id}, e, func() error {
-			return c.ledger.around("discard.name", func() error { return c.remover.ForgetName(ctx, f.key, f.name) })
+			return c.ledger.around("discard.name", func() error { return c.remover.FreeName(ctx, f.key, f.name) })
 		})
 		if err != nil {
 			it.Error = err.Error()
@@ -290,7 +293,8 @@ func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) erro
 }
 
 // nameLeft reports whether the name is one that a restore took, without coming to an
-// image, and that nobody goes on with.
+// image, and that nobody goes on with: not this process, nor, for as long as a clone
+// is taken for under way, another that may only hang.
 func (l *Ledger) nameLeft(ctx context.Context, images CheckImages, key Key, name string) (bool, error) {
 	id := diskOfRestore(name)
 	if l.inUse(id) {
@@ -303,5 +307,6 @@ func (l *Ledger) nameLeft(ctx context.Context, images CheckImages, key Key, name
 	if there {
 		return false, nil
 	}
-	return l.meantToRestore(ctx, id, key.PoolRef(), name)
+	begun, err := l.meantToRestore(ctx, id, key.PoolRef(), name)
+	return !begun.IsZero() && l.clock().Sub(begun) >= leftoverAge, err
 }

@@ -100,7 +100,10 @@ func (s *Isolator) infoOf(ctx context.Context, key Key) (ImageInfo, error) {
 // target finds or makes the image that is filled.
 func (s *Isolator) target(ctx context.Context, d Disk, pool Pool) (Key, error) {
 	l, name := s.ledger, CopyPrefix+d.ID
-	err := l.around("isolate.create", func() error { return s.copier.CreateImage(ctx, pool.PoolRef, name, d.SizeBytes) })
+	// Not left half-way: the next try would meet it at its work.
+	err := l.around("isolate.create", func() error {
+		return s.copier.CreateImage(context.WithoutCancel(ctx), pool.PoolRef, name, d.SizeBytes)
+	})
 	if err != nil && !errors.Is(err, ErrExists) {
 		return Key{}, fmt.Errorf("make the copy of disk %s: %w", d.ID, err)
 	}

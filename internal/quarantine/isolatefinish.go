@@ -49,7 +49,7 @@ func (s *Isolator) finishImage(ctx context.Context, d Disk, pool Pool, key Key, 
 		return fmt.Errorf("seal the copy of disk %s: %w", d.ID, err)
 	}
 	err = l.around("isolate.rename", func() error {
-		return s.renamer.RenameImage(ctx, pool.PoolRef, CopyPrefix+d.ID, key.ReservedName())
+		return s.renamer.RenameImage(context.WithoutCancel(ctx), pool.PoolRef, CopyPrefix+d.ID, key.ReservedName())
 	})
 	if err != nil {
 		return fmt.Errorf("rename the copy of disk %s: %w", d.ID, err)

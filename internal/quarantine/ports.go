@@ -169,10 +169,10 @@ type Remover interface {
 	// one that is gone, or no larger, is success. Similar to: rbd resize
 	// --allow-shrink --image-id ID.
 	Trim(ctx context.Context, key Key, size int64) error
-	// ForgetName frees a name that a client took, with the key's id, which died
+	// FreeName frees a name that a client took, with the key's id, which died
 	// before there was an image; nobody else may make one of that name meanwhile.
 	// ErrConflict if there is an image of that id, or the name has another id now.
-	ForgetName(ctx context.Context, key Key, name string) error
+	FreeName(ctx context.Context, key Key, name string) error
 	// Remove removes the trash entry without force and frees its space. An
 	// entry that is gone is success. Similar to: rbd trash rm.
 	Remove(ctx context.Context, key Key, progress Progress) error

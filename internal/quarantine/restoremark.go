@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -16,11 +15,11 @@ const RestoreMarkKey = "quarantine.restore"
 // restore has come. It is the one reason for which this service removes an
 // image that is not a disk in quarantine (Collector.DiscardClone).
 //
-// It is written on the disk itself just before the clone is made, because
-// librbd copies an image's metadata to its clones: a clone is marked from its
-// first moment. So the mark names what it is for, and the disk, every copy of
-// the clone and every clone of it, which bear the same text, are told apart
-// from the clone itself.
+// It is written on the disk itself just before the clone is made, because librbd
+// copies an image's metadata to its clones, as the last of what it does: a clone
+// without a mark was never whole. So the mark names what it is for, and the disk,
+// every copy of the clone and every clone of it, which bear the same text, are told
+// apart from the clone itself.
 type restoreMark struct {
 	// Of is the key of the disk, To and Name are the place and the name of the
 	// clone.
@@ -98,19 +97,23 @@ func (l *Ledger) vouched(ctx context.Context, m restoreMark) (bool, error) {
 	if m.At.After(l.clock().Add(ClockSkew)) {
 		return false, nil
 	}
-	return l.meantToRestore(ctx, m.Of.DiskID(), m.To, m.Name)
+	at, err := l.meantToRestore(ctx, m.Of.DiskID(), m.To, m.Name)
+	return !at.IsZero(), err
 }
 
-// meantToRestore reports whether the custody log knows of a restore of the disk to
-// that place, whatever came of it.
-func (l *Ledger) meantToRestore(ctx context.Context, id string, to PoolRef, name string) (bool, error) {
+// meantToRestore returns when the disk was last to be restored to that place, by
+// the custody log and whatever came of it; zero: never.
+func (l *Ledger) meantToRestore(ctx context.Context, id string, to PoolRef, name string) (last time.Time, err error) {
 	entries, err := l.past.Entries(ctx, id)
 	if err != nil {
-		return false, fmt.Errorf("look for the restore of disk %s in the custody log: %w", id, err)
+		return last, fmt.Errorf("look for the restore of disk %s in the custody log: %w", id, err)
 	}
-	return slices.ContainsFunc(entries, func(e Entry) bool {
-		return e.Act == "restore" && e.Outcome == OutcomeIntent && e.Detail["to"] == restoreTarget(to, name)
-	}), nil
+	for _, e := range entries {
+		if e.Act == "restore" && e.Outcome == OutcomeIntent && e.Detail["to"] == restoreTarget(to, name) && e.At.After(last) {
+			last = e.At
+		}
+	}
+	return last, nil
 }
 
 // restoreTarget is how the custody log names what a restore makes (Entry.Detail
@@ -123,11 +126,9 @@ func restoreName(diskID string, n int64) string {
 	return fmt.Sprintf("%s%s.%x", RestorePrefix, diskID, n)
 }
 
-// diskOfRestore is the disk that restoreName made the name of; "": it is no such
-// name.
+// diskOfRestore is the disk that restoreName made the name of.
 func diskOfRestore(name string) string {
-	rest, _ := strings.CutPrefix(name, RestorePrefix)
-	id, _, _ := strings.Cut(rest, ".")
+	id, _, _ := strings.Cut(strings.TrimPrefix(name, RestorePrefix), ".")
 	return id
 }
 

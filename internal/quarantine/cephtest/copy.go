@@ -53,12 +53,12 @@ func freesNames(e *env) {
 	key, err := e.Cloud.CloudCreateCut(e.Other, "cut")
 	e.ok(err)
 	whole := e.create(e.Other, "whole")
-	e.is(e.Remover.ForgetName(e.ctx, whole, "whole"), quarantine.ErrConflict)
-	e.is(e.Remover.ForgetName(e.ctx, whole, "cut"), quarantine.ErrConflict)
-	e.is(e.Remover.ForgetName(e.ctx, key, "whole"), quarantine.ErrConflict)
-	e.is(e.Remover.ForgetName(e.ctx, key, "other"), quarantine.ErrConflict)
-	e.ok(e.Remover.ForgetName(e.ctx, key, "cut"))
-	e.is(e.Remover.ForgetName(e.ctx, key, "cut"), quarantine.ErrConflict)
+	e.is(e.Remover.FreeName(e.ctx, whole, "whole"), quarantine.ErrConflict)
+	e.is(e.Remover.FreeName(e.ctx, whole, "cut"), quarantine.ErrConflict)
+	e.is(e.Remover.FreeName(e.ctx, key, "whole"), quarantine.ErrConflict)
+	e.is(e.Remover.FreeName(e.ctx, key, "other"), quarantine.ErrConflict)
+	e.ok(e.Remover.FreeName(e.ctx, key, "cut"))
+	e.is(e.Remover.FreeName(e.ctx, key, "cut"), quarantine.ErrConflict)
 	if got := e.live(e.Other); len(got) != 1 || got["whole"] != whole.ImageID {
 		e.Errorf("left is %v", got)
 	}

@@ -42,9 +42,9 @@ func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.In
 	})
 }
 
-// ForgetName frees a name that CloudCreateCut took.
-func (r Remover) ForgetName(ctx context.Context, key quarantine.Key, name string) error {
-	return do(ctx, r.c, Call{Verb: "ForgetName", Key: key, Name: name}, func() error {
+// FreeName frees a name that CloudCreateCut took.
+func (r Remover) FreeName(ctx context.Context, key quarantine.Key, name string) error {
+	return do(ctx, r.c, Call{Verb: "FreeName", Key: key, Name: name}, func() error {
 		p := key.PoolRef()
 		if err := r.c.known(p); err != nil {
 			return err
