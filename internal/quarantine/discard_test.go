@@ -130,6 +130,36 @@ func TestNameOfARestoreIsFreed(t *testing.T) {
 	}
 }
 
+// An image under a restore's name that bears no mark is a clone that is being made,
+// while its disk is in use; else it is told of, and nobody removes it.
+func TestCloneWithoutAMark(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	disk := w.quarantined()
+	clone, err := w.ceph.CloudCreate(vols, quarantine.RestorePrefix+disk.DiskID()+".1", 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := false
+	w.ceph.Before(func(k fakeceph.Call) error {
+		if k.Verb == "ReadSealed" {
+			w.ceph.Before(nil)
+			w.sound("while the disk is in use")
+			looked = true
+		}
+		return nil
+	})
+	if _, err := w.exporter.Export(w.ctx, "carol", disk.DiskID(), "a look", &nowhere{}); err != nil || !looked {
+		t.Fatalf("exported: %v, %v", looked, err)
+	}
+	if found := w.check(); len(found) != 1 || found[0].Kind != quarantine.CheckReservedName || !strings.Contains(found[0].Next, "rbd rm") {
+		t.Errorf("a check finds %+v", found)
+	}
+	w.pass(2 * day)
+	w.collect()
+	w.only(disk, clone)
+}
+
 // An image that the image service may have is told of and stays.
 func TestOfferedImageStays(t *testing.T) {
 	t.Parallel()
