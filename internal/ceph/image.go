@@ -58,11 +58,11 @@ func openByID(io *rados.IOContext, id string, open func(*rados.IOContext, string
 	if !gone(err) {
 		return img, err
 	}
-	switch _, serr := io.Stat(headerPrefix + id); {
-	case serr == nil:
-		return nil, fmt.Errorf("%w: it is there, but librbd cannot open it: %v", quarantine.ErrUnavailable, err)
-	case !gone(serr):
+	switch there, serr := hasHeader(io, id); {
+	case serr != nil:
 		return nil, serr
+	case there:
+		return nil, fmt.Errorf("%w: it is there, but librbd cannot open it: %v", quarantine.ErrUnavailable, err)
 	}
 	return nil, err
 }
@@ -195,11 +195,11 @@ func (r *Registry) HasImage(ctx context.Context, key quarantine.Key) (bool, erro
 		return false, err
 	}
 	what := "look for image " + key.String()
-	_, err = get(ctx, c, what, func() (rados.ObjectStat, error) { return io.Stat(headerPrefix + key.ImageID) }, nil)
-	if gone(err) {
-		return false, c.stands(ctx, io, key.PoolRef())
+	there, err := get(ctx, c, what, func() (bool, error) { return hasHeader(io, key.ImageID) }, nil)
+	if err == nil && !there {
+		err = c.stands(ctx, io, key.PoolRef())
 	}
-	return err == nil, err
+	return there, err
 }
 
 // Info is what was read when the image was opened.

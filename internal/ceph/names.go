@@ -165,28 +165,15 @@ func dropOldName(io *rados.IOContext, name, id string) (bool, error) {
 	}
 	now, err := directoryValue(io, directoryIDPrefix+id)
 	if err == nil && now == "" {
-		now, err = trashedName(io, id)
+		var e *trashSpec
+		if e, err = trashSpecOf(io, id); e != nil {
+			now = e.name
+		}
 	}
 	if err != nil || there && (now == "" || now == name) {
 		return false, err
 	}
 	return true, dropIDObject(io, name, id)
-}
-
-// trashedName is the name of the entry of that id in the trash; "": there is none.
-func trashedName(io *rados.IOContext, id string) (string, error) {
-	b, err := omapValue(io, trashObject, trashKeyPrefix+id)
-	if gone(err) || err == nil && b == nil {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	s, _, err := decodeTrashSpec(b)
-	if err != nil {
-		return "", fmt.Errorf("%w: the trash's entry %s: %w", quarantine.ErrUnavailable, id, err)
-	}
-	return s.name, nil
 }
 
 // rename renames, finishes a rename that was cut short, and leaves the image one

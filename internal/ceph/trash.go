@@ -208,22 +208,32 @@ func (r *Registry) trashEntry(ctx context.Context, key quarantine.Key) (trashSpe
 		return trashSpec{}, err
 	}
 	what := "look for " + key.String() + " in the trash"
-	name := trashKeyPrefix + key.ImageID
-	v, err := get(ctx, c, what, func() ([]byte, error) { return omapValue(io, trashObject, name) }, nil)
-	if gone(err) {
-		err = c.stands(ctx, io, key.PoolRef())
+	s, err := get(ctx, c, what, func() (*trashSpec, error) { return trashSpecOf(io, key.ImageID) }, nil)
+	if err == nil && s == nil {
+		if err = c.stands(ctx, io, key.PoolRef()); err == nil {
+			err = fmt.Errorf("%s: %w", what, quarantine.ErrNotFound)
+		}
 	}
 	if err != nil {
 		return trashSpec{}, err
 	}
-	if v == nil {
-		return trashSpec{}, fmt.Errorf("%s: %w", what, quarantine.ErrNotFound)
+	return *s, nil
+}
+
+// trashSpecOf reads the entry of that image id; nil: there is none.
+func trashSpecOf(io *rados.IOContext, id string) (*trashSpec, error) {
+	b, err := omapValue(io, trashObject, trashKeyPrefix+id)
+	if gone(err) || err == nil && b == nil {
+		return nil, nil
 	}
-	s, _, err := decodeTrashSpec(v)
 	if err != nil {
-		return trashSpec{}, fmt.Errorf("%s: %w: %w", what, quarantine.ErrUnavailable, err)
+		return nil, err
 	}
-	return s, nil
+	s, _, err := decodeTrashSpec(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the trash's entry %s: %w", quarantine.ErrUnavailable, id, err)
+	}
+	return &s, nil
 }
 
 // MoveToTrash moves a live image to the trash. Similar to: rbd trash mv
