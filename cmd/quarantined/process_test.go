@@ -117,6 +117,9 @@ type process struct {
 	log  *logBuffer
 	done chan struct{}
 	addr string
+	// ended: the test has ended it; byItself: it had ended before the test did, and
+	// not by that.
+	ended, byItself bool
 	*client.Client
 }
 
@@ -186,11 +189,16 @@ func (s *site) launch(env ...string) *process {
 		_ = cmd.Wait() // the status is read from ProcessState
 	}()
 	s.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may be gone
+		select {
+		case <-p.done:
+			p.byItself = !p.ended
+		default:
+			_ = cmd.Process.Kill() // it may go just now
+		}
 		<-p.done
 		_ = stdin.Close() // closed by Wait
 		if s.t.Failed() {
-			s.t.Logf("the daemon's log:\n%s", tail(p.log.String(), 60))
+			s.t.Logf("a daemon that ended (%s; by the test: %v) had logged:\n%s", cmd.ProcessState, !p.byItself, p.log.lastWords(p.byItself))
 		}
 	})
 	for p.addr == "" {
@@ -255,6 +263,7 @@ func (p *process) died(within time.Duration) bool {
 // kill ends the process as a crash does.
 func (p *process) kill() {
 	p.t.Helper()
+	p.ended = true
 	if err := p.cmd.Process.Kill(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -264,6 +273,7 @@ func (p *process) kill() {
 // stop ends the process in order and checks that it ended well.
 func (p *process) stop() {
 	p.t.Helper()
+	p.ended = true
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
@@ -293,9 +303,19 @@ func eventually(t *testing.T, what string, cond func() error) {
 	}
 }
 
-func tail(s string, n int) string {
-	lines := strings.Split(s, "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+// lastWords are the last lines of a log. Of a daemon that ended by itself they are
+// more, with what it said at its end outside the log.
+func (b *logBuffer) lastWords(byItself bool) string {
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	before, after := 10, 0
+	if byItself {
+		before, after = 40, 100
+	}
+	end := len(lines)
+	for end > 0 && !strings.HasPrefix(lines[end-1], "time=") {
+		end--
+	}
+	return strings.Join(lines[max(0, end-before):min(len(lines), end+after)], "\n")
 }
 
 func write(t *testing.T, path, content string) {

@@ -176,6 +176,16 @@ func dropOldName(io *rados.IOContext, name, id string) (bool, error) {
 	return true, dropIDObject(io, name, id)
 }
 
+// dropName is dropOldName for a name that nothing is called, if it opens the image.
+func dropName(io *rados.IOContext, name, id string) error {
+	p, err := placeOf(io, name)
+	if err != nil || p != (place{opened: id}) {
+		return err
+	}
+	_, err = dropOldName(io, name, id)
+	return err
+}
+
 // rename renames, finishes a rename that was cut short, and leaves the image one
 // name. librbd's own says that it has renamed when the old name is still there.
 func rename(io *rados.IOContext, from, to string) error {

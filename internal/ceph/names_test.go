@@ -40,6 +40,21 @@ func (c cloud) CloudCreateCut(p quarantine.PoolRef, name string) (quarantine.Key
 	return c.cutCreate(p, name, true)
 }
 
+// CloudRenameCut is a rename whose client dies after its first step.
+func (c cloud) CloudRenameCut(p quarantine.PoolRef, name, to string) error {
+	return c.in(p, func(io *rados.IOContext) error {
+		id, err := idObject(io, name)
+		if err != nil {
+			return err
+		}
+		op := rados.CreateWriteOp()
+		defer op.Release()
+		op.Create(rados.CreateExclusive)
+		op.WriteFull(encodeString(nil, id))
+		return op.Operate(io, idObjectPrefix+to, rados.OperationNoFlag)
+	})
+}
+
 // objects returns the names of all objects of the pool.
 func (c cloud) objects(p quarantine.PoolRef) (names []string, err error) {
 	err = c.in(p, func(io *rados.IOContext) error {

@@ -248,6 +248,15 @@ func (r *Registry) MoveToTrash(ctx context.Context, pool quarantine.PoolRef, nam
 	})
 }
 
+// DropName drops a second name of an image. Similar to: rados rm rbd_id.NAME.
+func (r *Registry) DropName(ctx context.Context, key quarantine.Key, name string) error {
+	c, io, err := r.pool(ctx, key.PoolRef())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, "drop the name "+name+" of "+key.String(), func() error { return dropName(io, name, key.ImageID) })
+}
+
 // RestoreFromTrash takes an entry out of the trash. Similar to: rbd trash
 // restore --image. An entry whose move into the trash a dead client left
 // half-way is moved in first: Ceph restores no such entry.

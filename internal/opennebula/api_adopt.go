@@ -12,7 +12,7 @@ import (
 
 // Traits implements quarantine.CloudWriter.
 func (a *API) Traits() quarantine.CloudTraits {
-	return quarantine.CloudTraits{Whole: true, Owners: true, NoUpload: true}
+	return quarantine.CloudTraits{Whole: true, Owners: true, NoUpload: true, VolumePrefix: finalPrefix}
 }
 
 // AdoptVolume implements quarantine.CloudWriter. The volume is a persistent

@@ -153,6 +153,10 @@ type CloudTraits struct {
 	// NoUpload: its API takes no bytes, so that an image can be made by its
 	// location only (OpenNebula reads a file of the front-end).
 	NoUpload bool
+	// VolumePrefix begins the name that AdoptVolume gives an image; what follows
+	// is what the name it had has after RestorePrefix. "": a name of the cloud's
+	// choice, which nobody knows before (Cinder's volume-ID).
+	VolumePrefix string
 }
 
 // Writer is io.Writer, by another name so that this package's ports need no

@@ -11,6 +11,7 @@ import (
 // moveOrder asks for a disk itself, not a copy, to be given to a cloud.
 type moveOrder struct {
 	name   string // its name while no cloud has it
+	final  string // the one it gets then; "": not known before
 	reason string
 	detail map[string]string
 	// take has the cloud take the live image of that name over, and give it
@@ -73,7 +74,7 @@ func (r *Restorer) move(ctx context.Context, actor, id string, o moveOrder) (Dis
 func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrder) (Disk, error) {
 	l, pool := r.ledger, d.Key.PoolRef()
 	lasting := context.WithoutCancel(ctx)
-	d, err := r.begin(ctx, d, actor, restoreIntent{Kind: intentMove, Dst: pool, Name: o.name})
+	d, err := r.begin(ctx, d, actor, restoreIntent{Kind: intentMove, Dst: pool, Name: o.name, Final: o.final})
 	if err != nil {
 		return d, err
 	}
@@ -86,7 +87,7 @@ func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrde
 		err = l.around("restore.take", func() error { return o.take(ctx) })
 	}
 	if err != nil {
-		back, berr := r.moveBack(lasting, d, actor, o.name, err)
+		back, berr := r.moveBack(lasting, d, actor, o, err)
 		return back, errors.Join(fmt.Errorf("move disk %s to a cloud: %w", d.ID, err), berr)
 	}
 	name, err := liveName(lasting, r.images, d.Key)
@@ -97,9 +98,10 @@ func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrde
 }
 
 // moveBack puts a disk that no cloud has taken over back into the trash.
-func (r *Restorer) moveBack(ctx context.Context, d Disk, actor, name string, cause error) (Disk, error) {
+func (r *Restorer) moveBack(ctx context.Context, d Disk, actor string, o moveOrder, cause error) (Disk, error) {
 	l, pool := r.ledger, d.Key.PoolRef()
-	failed, err := restoreIntent{Kind: intentMove, Dst: pool, Name: name, Failed: cause.Error()}.encode()
+	in := restoreIntent{Kind: intentMove, Dst: pool, Name: o.name, Final: o.final, Failed: cause.Error()}
+	failed, err := in.encode()
 	if err != nil {
 		return d, err
 	}
@@ -112,6 +114,9 @@ func (r *Restorer) moveBack(ctx context.Context, d Disk, actor, name string, cau
 		noted = fmt.Errorf("disk %s: note that its move failed: %w", d.ID, err)
 	}
 	e, err := bringBack(ctx, l, r.trash, r.images, d, protection(r.clusters, pool))
+	if err == nil {
+		err = dropFinal(ctx, l, r.trash, d.Key, in)
+	}
 	if err != nil {
 		return d, errors.Join(noted, fmt.Errorf("%w (the next reconcile run tries again)", err))
 	}
@@ -162,6 +167,21 @@ func bringBack(ctx context.Context, l *Ledger, trash Trash, images Images, d Dis
 		return e, fmt.Errorf("find disk %s again: %w", d.ID, err)
 	}
 	return e, nil
+}
+
+// dropFinal sees to it that a disk which has come back is not reached by the name
+// that it was to have with the cloud. A rename that was cut short leaves it, and a
+// record in the cloud that bears it; who deletes that record would have the cloud
+// remove the disk, past the guard and the seal.
+func dropFinal(ctx context.Context, l *Ledger, trash Trash, key Key, in restoreIntent) error {
+	if in.Final == "" {
+		return nil
+	}
+	err := l.around("restore.dropname", func() error { return trash.DropName(ctx, key, in.Final) })
+	if err != nil {
+		return fmt.Errorf("drop the name %s, by which the cloud would reach disk %s: %w", in.Final, key.DiskID(), err)
+	}
+	return nil
 }
 
 // liveName is the name under which the image is live; "" if it is not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -271,11 +272,21 @@ func (w *cloudWork) volumeOrder(c *cloudCopy) VolumeOrder {
 // metadataDisk is the key under which a restored resource names its disk.
 const metadataDisk = "quarantine_disk"
 
+// finalOf is the name that AdoptVolume gives an image of that name; "": not known
+// before.
+func finalOf(to CloudWriter, name string) string {
+	prefix := to.Traits().VolumePrefix
+	if prefix == "" {
+		return ""
+	}
+	return prefix + strings.TrimPrefix(name, RestorePrefix)
+}
+
 // moved makes a volume of the disk itself.
 func (w *cloudWork) moved(ctx context.Context, c *cloudCopy) (Disk, error) {
 	detail := w.detail(c)
 	w.tell(CloudStep{Disk: c.item.Disk, Stage: StageVolume})
-	return w.restorer.move(ctx, w.actor, c.item.Disk, moveOrder{name: c.name, reason: w.order.Reason, detail: detail, take: func(ctx context.Context) error {
+	return w.restorer.move(ctx, w.actor, c.item.Disk, moveOrder{name: c.name, final: finalOf(w.to, c.name), reason: w.order.Reason, detail: detail, take: func(ctx context.Context) error {
 		order := w.volumeOrder(c)
 		order.Evidence = true
 		made, err := w.to.AdoptVolume(ctx, order)

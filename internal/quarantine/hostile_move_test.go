@@ -2,6 +2,9 @@ package quarantine_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +61,87 @@ func TestHostileMoveUnmanaged(t *testing.T) {
 				walk(n+1, fault)
 			}
 		}
+	}
+}
+
+// A disk whose move died in the middle of the rename to the name that the cloud was
+// to know it by is evidence again, and the cloud's record, which is left, does not
+// reach it: whoever deletes that has the cloud remove what it names, past the guard.
+// Also when the process is killed anywhere, or any step fails, or it is not known
+// whether it did.
+func TestMoveThatDiesRenaming(t *testing.T) {
+	t.Parallel()
+	walk := func(t *testing.T, at int, fault error) []string {
+		w := newCloudWorld(t)
+		w.target.Can.VolumePrefix, w.target.DiesRenaming = "restored-", true
+		key := w.volumeDisk("11111111-0000-4000-8000-000000000001")
+		w.safety.Workers = 1
+		w.restart()
+		w.proc.at, w.proc.fault = at, fault
+		w.run(func() {
+			if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err == nil {
+				t.Error("no error")
+			}
+		})
+		points := slices.Clone(w.proc.points)
+		w.restart()
+		for range 3 {
+			w.pass(time.Hour)
+			w.reconcile()
+			w.collect()
+		}
+		w.is(key, quarantine.Quarantined)
+		if names := w.ceph.SecondNames(vols); len(names) > 0 {
+			t.Errorf("the disk is reached by %q", names)
+		}
+		w.intact(key)
+		w.only(key)
+		return points
+	}
+	points := walk(t, 0, nil)
+	if !slices.Contains(points, "restore.dropname.before") {
+		t.Fatalf("the good run passed only %q", points)
+	}
+	for name, fault := range map[string]error{"killed": nil, "failed": errors.New("input/output error"), "unavailable": quarantine.ErrUnavailable} {
+		for n := range points { // some that have one name differ here: the intent is put twice
+			t.Run(fmt.Sprint(name, n+1, points[n]), func(t *testing.T) { walk(t, n+1, fault) })
+		}
+	}
+}
+
+// A disk that has its name of the cloud already, when the process dies, loses the
+// one before it, by which it could be destroyed still.
+func TestMoveThatDiesAtTheEndOfTheRename(t *testing.T) {
+	t.Parallel()
+	move := func(at int) (*cloudWorld, quarantine.Key) {
+		w := newCloudWorld(t)
+		w.target.Can.VolumePrefix = "restored-"
+		key := w.volumeDisk("11111111-0000-4000-8000-000000000001")
+		w.safety.Workers = 1
+		w.restart()
+		w.proc.at = at
+		w.run(func() {
+			if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err != nil {
+				t.Errorf("it failed: %v", err)
+			}
+		})
+		return w, key
+	}
+	good, _ := move(0)
+	w, key := move(slices.Index(good.proc.points, "cloud.AdoptVolume.after") + 1)
+	w.is(key, quarantine.Restoring)
+	w.restart()
+	st, _ := w.ceph.Look(key)
+	unique, ok := strings.CutPrefix(st.Name, "restored-")
+	if !ok {
+		t.Fatalf("the disk is called %s", st.Name)
+	}
+	if err := w.ceph.CloudRenameCut(vols, st.Name, quarantine.RestorePrefix+unique); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcile()
+	w.is(key, quarantine.Restored)
+	if names := w.ceph.SecondNames(vols); len(names) > 0 {
+		t.Errorf("the disk is reached by %q", names)
 	}
 }

@@ -34,6 +34,11 @@ type Trash interface {
 	// ErrNotFound if the id is not in the trash, ErrExists if the name is
 	// taken. Similar to: rbd trash restore --image.
 	RestoreFromTrash(ctx context.Context, key Key, name string) error
+	// DropName takes from an image the second name by which a rename that was cut
+	// short lets it be opened, and be destroyed past the guard and its seal. A name
+	// that an image is called, also this one, stays; one that there is not is
+	// success. Similar to: rados rm rbd_id.NAME.
+	DropName(ctx context.Context, key Key, name string) error
 }
 
 // ImageInfo is what opening an image shows.

@@ -30,6 +30,9 @@ type restoreIntent struct {
 	Dst     PoolRef `json:"dst"`
 	Name    string  `json:"name"`
 	Flatten bool    `json:"flatten,omitempty"`
+	// Final is the name that the cloud gives a disk that is moved, where that is
+	// known before.
+	Final string `json:"final,omitempty"`
 	// Failed says why a move failed. From then on the disk goes back to the
 	// trash, whatever name it has: a cloud that has renamed it and then failed
 	// leaves it under a name of its own.

@@ -32,6 +32,9 @@ type Cloud interface {
 	// CloudCreateCut is a create whose client dies before there is an image: its
 	// name is taken all the same, with an id that no image has.
 	CloudCreateCut(p quarantine.PoolRef, name string) (quarantine.Key, error)
+	// CloudRenameCut is `rbd rename` by a client that dies after its first step: the
+	// image can be opened by both names, and has the first one.
+	CloudRenameCut(p quarantine.PoolRef, name, to string) error
 	// CloudWrite writes into an image, live or in the trash.
 	CloudWrite(key quarantine.Key, offset int64, data []byte) error
 	// CloudSnapshot takes a snapshot of a live image.
@@ -101,6 +104,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"CreatesImages":               createsImages,
 		"CreatesCutShort":             createsCutShort,
 		"FreesNames":                  freesNames,
+		"DropsSecondNames":            dropsSecondNames,
 		"CopiesAreFilled":             copiesAreFilled,
 		"ReadsFromAnOffset":           readsFromAnOffset,
 		"UsedIsWhatTheImageAllocated": usedIsAllocated,

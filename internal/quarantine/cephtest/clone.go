@@ -82,6 +82,34 @@ func flattenMakesIndependent(e *env) {
 	e.same(got, content(size, map[int64][]byte{100: more, 7 * mib: data}))
 }
 
+// What a rename left that was cut short is dropped, whether the image is live or in
+// the trash, and then nobody reaches the image by it. Names of images stay.
+func dropsSecondNames(e *env) {
+	key, other := e.create(e.Pool, "one"), e.create(e.Pool, "other")
+	data := e.write(key, 0, 64*kib)
+	e.seal(key)
+	e.ok(e.Cloud.CloudRenameCut(e.Pool, "one", "live"))
+	e.ok(e.Cloud.CloudRenameCut(e.Pool, "one", "trashed"))
+	e.ok(e.Ceph.DropName(e.ctx, key, "live"))
+	e.ok(e.Ceph.DropName(e.ctx, key, "live"))
+	e.ok(e.Ceph.DropName(e.ctx, key, "one"))
+	e.ok(e.Ceph.DropName(e.ctx, key, "other"))
+	e.ok(e.Ceph.DropName(e.ctx, other, "trashed"))
+	if live := e.live(e.Pool); len(live) != 2 || live["one"] != key.ImageID || live["other"] != other.ImageID {
+		e.Errorf("there is %v", live)
+	}
+	e.is(e.Ceph.RenameImage(e.ctx, e.Pool, "other", "trashed"), quarantine.ErrExists) // it was not another's to drop
+	e.ok(e.Ceph.MoveToTrash(e.ctx, e.Pool, "one", day))
+	e.ok(e.Ceph.DropName(e.ctx, key, "trashed"))
+	for _, name := range []string{"live", "trashed"} {
+		if err := e.Cloud.CloudRemove(e.Pool, name); err == nil {
+			e.Errorf("%s was removed", name)
+		}
+	}
+	got, _ := e.sealed(key, size)
+	e.same(got, content(size, map[int64][]byte{0: data}))
+}
+
 // A live image is renamed and loses nothing; a name that is not there, or taken,
 // is refused, and changes nothing.
 func renames(e *env) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"quarantine/internal/quarantine"
@@ -165,6 +166,9 @@ func adoptVolume(e *env) {
 	}
 	if e.named(e.Volumes, name) != "" {
 		e.Error("the image is still under its old name")
+	}
+	if prefix := e.Cloud.Traits().VolumePrefix; prefix != "" && e.named(e.Volumes, prefix+strings.TrimPrefix(name, quarantine.RestorePrefix)) != key.ImageID {
+		e.Error("the image has not the name that it was to have")
 	}
 	e.same(e.Content(e.T, key), content)
 	e.ok(e.Cloud.Discard(e.ctx, m))

@@ -23,6 +23,7 @@ type Ceph struct {
 	// cut are names that clients took which died before there was an image, with
 	// the ids that no image has.
 	cut      map[quarantine.PoolRef]map[string]string
+	second   map[quarantine.PoolRef]map[string]quarantine.Key // by names of no image
 	health   map[string]quarantine.Health
 	capacity map[quarantine.PoolRef]int64 // by the pool outside any namespace
 	loads    map[string]quarantine.Load
@@ -59,7 +60,7 @@ var (
 func New(clock quarantine.Clock, pools ...quarantine.Pool) *Ceph {
 	c := &Ceph{
 		clock: clock, guards: map[quarantine.PoolRef]quarantine.GuardSetting{},
-		images: map[quarantine.Key]*image{}, cut: map[quarantine.PoolRef]map[string]string{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
+		images: map[quarantine.Key]*image{}, cut: map[quarantine.PoolRef]map[string]string{}, second: map[quarantine.PoolRef]map[string]quarantine.Key{}, health: map[string]quarantine.Health{}, capacity: map[quarantine.PoolRef]int64{},
 		loads: map[string]quarantine.Load{},
 	}
 	for _, p := range pools {
@@ -152,7 +153,8 @@ func whole(p quarantine.PoolRef) quarantine.PoolRef {
 // that died has taken it. The caller holds c.mu.
 func (c *Ceph) taken(p quarantine.PoolRef, name string) bool {
 	_, cut := c.cut[p][name]
-	return cut || c.live(p, name) != nil
+	_, second := c.second[p][name]
+	return cut || second || c.live(p, name) != nil
 }
 
 // live returns the live image of that name, or nil. The caller holds c.mu.

@@ -71,6 +71,9 @@ func (c *Ceph) rename(p quarantine.PoolRef, name, to string) error {
 	if img == nil {
 		return fmt.Errorf("rename %s/%s: %w", p, name, quarantine.ErrNotFound)
 	}
+	if c.second[p][to] == img.key {
+		delete(c.second[p], to) // begun
+	}
 	if c.taken(p, to) {
 		return fmt.Errorf("rename %s/%s to %s: %w", p, name, to, quarantine.ErrExists)
 	}

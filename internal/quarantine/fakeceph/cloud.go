@@ -107,6 +107,9 @@ func (c *Ceph) CloudRemove(p quarantine.PoolRef, name string) error {
 func (c *Ceph) cloudRemove(p quarantine.PoolRef, name string) error {
 	img := c.live(p, name)
 	if img == nil {
+		if other := c.images[c.second[p][name]]; other != nil {
+			c.destroy(other) // librbd does so, and says what follows
+		}
 		return fmt.Errorf("remove %s/%s: %w", p, name, quarantine.ErrNotFound)
 	}
 	if g := c.guards[whole(p)]; g.On {
@@ -124,6 +127,35 @@ func (c *Ceph) CloudRename(p quarantine.PoolRef, name, to string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rename(p, name, to)
+}
+
+// CloudRenameCut is CloudRename by a client that dies after the first step.
+func (c *Ceph) CloudRenameCut(p quarantine.PoolRef, name, to string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.live(p, name)
+	if img == nil || c.taken(p, to) {
+		return fmt.Errorf("rename %s/%s to %s: %w", p, name, to, quarantine.ErrConflict)
+	}
+	if c.second[p] == nil {
+		c.second[p] = map[string]quarantine.Key{}
+	}
+	c.second[p][to] = img.key
+	return nil
+}
+
+// SecondNames are the names that CloudRenameCut has left, of images that are there.
+func (c *Ceph) SecondNames(p quarantine.PoolRef) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for name, key := range c.second[p] {
+		if c.images[key] != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // CloudTrash is `rbd trash mv`: CEPH_TRASH=yes of OpenNebula, Cinder's own

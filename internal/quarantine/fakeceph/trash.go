@@ -84,6 +84,20 @@ func (c *Ceph) RestoreFromTrash(ctx context.Context, key quarantine.Key, name st
 	})
 }
 
+// DropName drops what CloudRenameCut left.
+func (c *Ceph) DropName(ctx context.Context, key quarantine.Key, name string) error {
+	return do(ctx, c, Call{Verb: "DropName", Key: key, Name: name}, func() error {
+		p := key.PoolRef()
+		if err := c.known(p); err != nil {
+			return err
+		}
+		if img := c.images[key]; c.second[p][name] == key && (img == nil || img.trash != nil || img.name != name) {
+			delete(c.second[p], name)
+		}
+		return nil
+	})
+}
+
 func (c *Ceph) restoreFromTrash(key quarantine.Key, name string) error {
 	img := c.images[key]
 	if img == nil || img.trash == nil {

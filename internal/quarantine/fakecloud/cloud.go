@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"quarantine/internal/quarantine"
@@ -27,6 +28,9 @@ type Cloud struct {
 	// NoTransfers: a volume cannot be offered to another project. That shows
 	// when the image has been renamed already.
 	NoTransfers bool
+	// DiesRenaming: AdoptVolume ends in the middle of the rename, and leaves its
+	// volume.
+	DiesRenaming bool
 	// Can is what Traits returns.
 	Can quarantine.CloudTraits
 	// Hook, where not nil, sees every call by its method's name, before it acts
@@ -149,6 +153,12 @@ func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quar
 		}
 		m := c.add(quarantine.ResourceVolume, o.Name, o.Project, Resource{Key: key, Bootable: o.Bootable, Type: o.Type})
 		name := "volume-" + m.ID
+		if c.Can.VolumePrefix != "" {
+			name = c.Can.VolumePrefix + strings.TrimPrefix(o.Source, quarantine.RestorePrefix)
+		}
+		if c.DiesRenaming {
+			return m, errors.Join(quarantine.ErrUnavailable, c.ceph.CloudRenameCut(c.volumes, o.Source, name))
+		}
 		if err := c.ceph.CloudRename(c.volumes, o.Source, name); err != nil || m.Transfer == nil || !c.NoTransfers {
 			return m, err
 		}
