@@ -139,7 +139,7 @@ func readInfo(img *rbd.Image, fsid string) (quarantine.ImageInfo, error) {
 	if err != nil {
 		return info, err
 	}
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return info, err
 	}
@@ -230,7 +230,7 @@ func (o *openImage) Seal(ctx context.Context) error {
 		if _, err := o.img.CreateSnapshot(quarantine.SealSnapshot); err != nil && errnoOf(err) != syscall.EEXIST {
 			return err
 		}
-		snaps, err := o.img.GetSnapshotNames() // from the handle's memory
+		snaps, err := listSnapshots(o.img) // from the handle's memory
 		ids = sealIDs(snaps)
 		return err
 	})

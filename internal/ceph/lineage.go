@@ -65,7 +65,7 @@ func lineage(ioctx *rados.IOContext, key quarantine.Key) (l quarantine.Lineage, 
 		return l, err
 	}
 	l.Head = l.Parent != nil
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return l, err
 	}
@@ -106,7 +106,7 @@ const (
 // librbd does in every pool of the cluster: a clone of format 1 needs a protected
 // snapshot, and one of format 2 leaves its mark on the parent. In doubt it may.
 func mayHaveClones(ioctx *rados.IOContext, id string, img *rbd.Image) (bool, error) {
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return false, err
 	}
@@ -229,7 +229,7 @@ func snapshotRemoved(ioctx *rados.IOContext, id string) (removed bool, err error
 		return false, err
 	}
 	defer func() { err = errors.Join(err, img.Close()) }()
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return false, err
 	}
@@ -274,7 +274,7 @@ func (r *Registry) UsedOfParent(ctx context.Context, key quarantine.Key) (int64,
 
 // findSnapshot returns the id of a snapshot, and whether it is there.
 func findSnapshot(img *rbd.Image, name string) (uint64, bool, error) {
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return 0, false, err
 	}

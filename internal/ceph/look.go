@@ -37,7 +37,7 @@ func (r *Registry) LookAt(ctx context.Context, key quarantine.Key) (quarantine.I
 			}
 			info.SealBroken = !opens
 		}
-		snaps, err := img.GetSnapshotNames()
+		snaps, err := listSnapshots(img)
 		for _, s := range snaps {
 			info.Snapshots = append(info.Snapshots, quarantine.SnapshotInfo{ID: s.Id, Name: s.Name})
 		}

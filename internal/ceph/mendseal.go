@@ -39,7 +39,7 @@ func (o *openImage) mendSeal(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		snaps, err := o.img.GetSnapshotNames()
+		snaps, err := listSnapshots(o.img)
 		ids = sealIDs(snaps)
 		return err
 	})

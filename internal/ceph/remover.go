@@ -161,7 +161,7 @@ func (m *Remover) Strip(ctx context.Context, key quarantine.Key) error {
 }
 
 func strip(img *rbd.Image) error {
-	snaps, err := img.GetSnapshotNames()
+	snaps, err := listSnapshots(img)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,13 @@ import (
 
 var _ quarantine.Snapshots = (*Registry)(nil)
 
+// listSnapshots returns the image's snapshots. go-ceph asks for their number first,
+// and makes up nameless ones in place of those that are removed before it asks again.
+func listSnapshots(img *rbd.Image) ([]rbd.SnapInfo, error) {
+	snaps, err := img.GetSnapshotNames()
+	return slices.DeleteFunc(snaps, func(s rbd.SnapInfo) bool { return s.Name == "" }), err
+}
+
 // sealIDs are the ids of the seals, the one that counts first.
 func sealIDs(snaps []rbd.SnapInfo) []uint64 {
 	var ids []uint64
@@ -39,7 +46,7 @@ func (r *Registry) SealsOf(ctx context.Context, key quarantine.Key) (quarantine.
 			return s, err
 		}
 		defer func() { err = errors.Join(err, img.Close()) }()
-		snaps, err := img.GetSnapshotNames()
+		snaps, err := listSnapshots(img)
 		if err != nil {
 			return s, err
 		}
