@@ -7,7 +7,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"github.com/ceph/go-ceph/rados"
 
@@ -126,7 +125,7 @@ func (b *bench) all(ctx context.Context, p plan, res *results) error {
 
 // collection measures what a collection does, to itself and to others.
 func (b *bench) collection(ctx context.Context, p plan, res *results) (err error) {
-	if res.paced, err = b.paced(ctx, p.paced, p.collect.quiet, &res.neighbour); err != nil {
+	if res.paced, err = b.paced(ctx, p.paced, p.collect, &res.neighbour); err != nil {
 		return fmt.Errorf("purge at a pace: %w", err)
 	}
 	if err := b.adoptsBeside(ctx, p.collect, &res.neighbour); err != nil {
@@ -190,23 +189,35 @@ const (
 	pacedWorkers = 32
 )
 
-// paced has the service purge n disks at the pace, beside a client that writes.
-func (b *bench) paced(ctx context.Context, n int, quiet time.Duration, nb *neighbour) (s score, err error) {
-	entries, err := b.died(ctx, n)
+// paced has the service purge n disks at the pace, in each turn, beside a client
+// that writes.
+func (b *bench) paced(ctx context.Context, n int, p collectPlan, nb *neighbour) (s score, err error) {
+	remove, err := b.clientImageOf()
 	if err != nil {
 		return s, err
 	}
-	disks, err := b.adoptAll(ctx, pacedWorkers, entries, new(score))
-	if err != nil {
-		return s, err
+	defer func() { err = errors.Join(err, remove()) }()
+	for range p.turns {
+		entries, err := b.died(ctx, n)
+		if err != nil {
+			return s, err
+		}
+		disks, err := b.adoptAll(ctx, pacedWorkers, entries, new(score))
+		if err != nil {
+			return s, err
+		}
+		if err := b.ours.expire(ctx, pacedWorkers, disks); err != nil {
+			return s, err
+		}
+		t, err := b.besideClient(ctx, p.quiet, func() error {
+			return b.timed(&s, n, func() error { return b.ours.paced(ctx, pacedWorkers, n) })
+		})
+		if err != nil {
+			return s, err
+		}
+		nb.client = append(nb.client, t)
 	}
-	if err := b.ours.expire(ctx, pacedWorkers, disks); err != nil {
-		return s, err
-	}
-	err = b.besideClient(ctx, quiet, nb, func() error {
-		return b.timed(&s, n, func() error { return b.ours.paced(ctx, pacedWorkers, n) })
-	})
-	return s, err
+	return s, nil
 }
 
 // deleted has the cloud make the images in both sides' pools, perhaps write to

@@ -124,7 +124,7 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 		s.print(stdout)
 		return s.verdicts(), nil
 	case o.pace:
-		if res.paced, err = b.paced(ctx, p.paced, p.collect.quiet, &res.neighbour); err != nil {
+		if res.paced, err = b.paced(ctx, p.paced, p.collect, &res.neighbour); err != nil {
 			return nil, fmt.Errorf("purge at a pace: %w", err)
 		}
 		res.printPace(stdout)

@@ -24,8 +24,9 @@ type collectPlan struct {
 	// adopted are the disks that are adopted in each of beside rounds, without and
 	// with a collection.
 	beside, adopted int
-	// quiet is how long a client writes without a collection, before and after
-	// the one at a pace.
+	// turns is how often disks are collected at a pace beside a client that writes,
+	// and quiet how long it writes without that, before and after each.
+	turns int
 	quiet time.Duration
 }
 
@@ -40,9 +41,13 @@ type neighbour struct {
 	removals score
 	// alone and beside are adoptions without and with a collection under way.
 	alone, beside score
-	// quiet and busy are a client's writes without and with one at a pace.
-	quiet, busy []time.Duration
+	// client is what a client's writes took, turn by turn.
+	client []turn
 }
+
+// turn is what a client's writes took without a collection at a pace, before it and
+// after it, and beside it.
+type turn struct{ quiet, busy []time.Duration }
 
 // collects has the service, bare calls and `rbd trash purge` free disks with
 // data, in turn.
@@ -218,16 +223,20 @@ const (
 	clientSize  = 64 << 20
 )
 
-// besideClient performs the act while a client writes, without it before and
-// after.
-func (b *bench) besideClient(ctx context.Context, quiet time.Duration, n *neighbour, act func() error) error {
+// clientImageOf makes the image that a client writes to, and returns what ends it.
+func (b *bench) clientImageOf() (remove func() error, err error) {
 	options := rbd.NewRbdImageOptions()
 	defer options.Destroy()
 	io := b.cloud.pools[b.pools.shell]
 	if err := rbd.CreateImage(io, clientImage, clientSize, options); err != nil {
-		return fmt.Errorf("make the client's image: %w", err)
+		return nil, fmt.Errorf("make the client's image: %w", err)
 	}
-	defer func() { _ = rbd.RemoveImage(io, clientImage) }() // with its pool, else
+	return func() error { return rbd.RemoveImage(io, clientImage) }, nil
+}
+
+// besideClient performs the act while a client writes, and has it write without
+// that before and after: what the machine does meanwhile is in both.
+func (b *bench) besideClient(ctx context.Context, quiet time.Duration, act func() error) (t turn, err error) {
 	wait := func() error {
 		t := time.NewTimer(quiet)
 		defer t.Stop()
@@ -237,11 +246,11 @@ func (b *bench) besideClient(ctx context.Context, quiet time.Duration, n *neighb
 		}
 		return ctx.Err()
 	}
-	// The first writes make the objects.
+	// The first writes make the objects, and let what was done before come to rest.
 	for _, part := range []struct {
 		into *[]time.Duration
 		act  func() error
-	}{{new([]time.Duration), wait}, {&n.quiet, wait}, {&n.busy, act}, {&n.quiet, wait}} {
+	}{{new([]time.Duration), wait}, {&t.quiet, wait}, {&t.busy, act}, {&t.quiet, wait}} {
 		stop := make(chan struct{})
 		var took []time.Duration
 		var werr error
@@ -251,19 +260,29 @@ func (b *bench) besideClient(ctx context.Context, quiet time.Duration, n *neighb
 		close(stop)
 		wg.Wait()
 		if err := errors.Join(err, werr); err != nil {
-			return err
+			return t, err
 		}
 		*part.into = append(*part.into, took...)
 	}
-	return nil
+	return t, nil
 }
 
-// growth is by which part of itself a client's median write got longer.
+// growth is by which part of itself a client's median write got longer, over all
+// turns.
 func (n *neighbour) growth() float64 {
-	return max(median(n.busy).Seconds()/median(n.quiet).Seconds()-1, 0)
+	var all turn
+	for _, t := range n.client {
+		all.quiet = append(all.quiet, t.quiet...)
+		all.busy = append(all.busy, t.busy...)
+	}
+	return max(all.growth(), 0)
+}
+
+func (t turn) growth() float64 {
+	return median(t.busy).Seconds()/median(t.quiet).Seconds() - 1
 }
 
 func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return d[len(d)/2]
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[len(sorted)/2]
 }

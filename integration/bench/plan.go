@@ -41,7 +41,7 @@ var full = plan{
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
 	paced:      160,
-	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, quiet: 15 * time.Second},
+	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, turns: 2, quiet: 15 * time.Second},
 }
 
 // manyCollected is the collection alone, of 2,000 disks. The monitors commit once a
@@ -49,7 +49,7 @@ var full = plan{
 // machine is busy all the same, it is the work that is compared, not who needs a
 // hundredth more than a second beside the commit. Bare calls are no slower so than
 // with half the workers.
-var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 64, beside: 3, adopted: 256, quiet: 20 * time.Second}
+var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 64, beside: 3, adopted: 256, turns: 4, quiet: 20 * time.Second}
 
 // quick goes everywhere once.
 var quick = plan{
@@ -63,7 +63,7 @@ var quick = plan{
 	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
 	terminates: 3,
 	paced:      4,
-	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, quiet: 100 * time.Millisecond},
+	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, turns: 1, quiet: 100 * time.Millisecond},
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

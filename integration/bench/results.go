@@ -123,7 +123,11 @@ func (r *results) printCollection(w io.Writer) error {
 func (r *results) printPace(w io.Writer) {
 	nb := &r.neighbour
 	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
-	fmt.Fprintf(w, "a client's median write took %s without that, %s beside it\n\n", median(nb.quiet).Round(time.Microsecond), median(nb.busy).Round(time.Microsecond))
+	for _, t := range nb.client {
+		fmt.Fprintf(w, "a client's median write took %s without that, %s beside it: %+.1f %%\n",
+			median(t.quiet).Round(time.Microsecond), median(t.busy).Round(time.Microsecond), 100*t.growth())
+	}
+	fmt.Fprintln(w)
 }
 
 // printListeners writes the table of what they did in absolute numbers.
