@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,14 +113,12 @@ func (k *killer) step(point string) error {
 
 // process is a running daemon.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{}
-	addr string
-	// ended: the test has ended it; byItself: it had ended before the test did, and
-	// not by that.
-	ended, byItself bool
+	t     *testing.T
+	cmd   *exec.Cmd
+	log   *logBuffer
+	done  chan struct{}
+	addr  string
+	ended bool // the test has ended it
 	*client.Client
 }
 
@@ -189,16 +188,12 @@ func (s *site) launch(env ...string) *process {
 		_ = cmd.Wait() // the status is read from ProcessState
 	}()
 	s.t.Cleanup(func() {
-		select {
-		case <-p.done:
-			p.byItself = !p.ended
-		default:
-			_ = cmd.Process.Kill() // it may go just now
-		}
+		byItself := p.died(0) && !p.ended
+		_ = cmd.Process.Kill() // it may be gone
 		<-p.done
 		_ = stdin.Close() // closed by Wait
 		if s.t.Failed() {
-			s.t.Logf("a daemon that ended (%s; by the test: %v) had logged:\n%s", cmd.ProcessState, !p.byItself, p.log.lastWords(p.byItself))
+			s.t.Logf("a daemon (%s; it ended by itself: %v) had logged:\n%s", cmd.ProcessState, byItself, p.log.lastWords(byItself))
 		}
 	})
 	for p.addr == "" {
@@ -249,9 +244,13 @@ func (p *process) arm() {
 	})
 }
 
-// died waits for the process's end and reports whether it was killed by its
-// own fault point.
+// died reports whether the process ends in that time.
 func (p *process) died(within time.Duration) bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+	}
 	select {
 	case <-p.done:
 		return true
@@ -263,9 +262,9 @@ func (p *process) died(within time.Duration) bool {
 // kill ends the process as a crash does.
 func (p *process) kill() {
 	p.t.Helper()
-	p.ended = true
+	p.ended = !p.died(0)
 	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Fatal(err)
+		p.t.Fatalf("kill the daemon: %v; it had ended: %s", err, p.cmd.ProcessState)
 	}
 	<-p.done
 }
@@ -273,7 +272,7 @@ func (p *process) kill() {
 // stop ends the process in order and checks that it ended well.
 func (p *process) stop() {
 	p.t.Helper()
-	p.ended = true
+	p.ended = !p.died(0)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
@@ -303,19 +302,21 @@ func eventually(t *testing.T, what string, cond func() error) {
 	}
 }
 
-// lastWords are the last lines of a log. Of a daemon that ended by itself they are
-// more, with what it said at its end outside the log.
+// lastWords are what a daemon said at its end outside the log, first, and the last
+// lines of the log: of one that ended by itself more. Who reads a long test's output
+// may see only its beginning.
 func (b *logBuffer) lastWords(byItself bool) string {
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	before, after := 10, 0
-	if byItself {
-		before, after = 40, 100
-	}
 	end := len(lines)
 	for end > 0 && !strings.HasPrefix(lines[end-1], "time=") {
 		end--
 	}
-	return strings.Join(lines[max(0, end-before):min(len(lines), end+after)], "\n")
+	logged := 3
+	if byItself {
+		logged = 20
+	}
+	words := append(slices.Clone(lines[end:min(len(lines), end+100)]), lines[max(0, end-logged):end]...)
+	return strings.Join(words, "\n")
 }
 
 func write(t *testing.T, path, content string) {

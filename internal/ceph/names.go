@@ -2,6 +2,7 @@ package ceph
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -20,8 +21,8 @@ import (
 // (CreateRequest and RenameRequest in librbd.) There is no image before its header.
 // A name that was taken so is taken for good. Worse, librbd opens by a name what
 // rbd_id.NAME says, whatever the directory has, and `rbd rm` of a name that the
-// directory does not have removes that image past the guard. So a second name never
-// stays: a rename ends with looking for it, and so does one that is asked for again.
+// directory does not have removes that image past the guard. So a rename
+// ends with looking for a second name, and so does one that is asked for again.
 
 const (
 	// idObjectPrefix begins the name of the object that holds a live image's id
@@ -156,33 +157,41 @@ func freeName(io *rados.IOContext, name, id string) (bool, error) {
 	return true, unlist(io, name, p.listed)
 }
 
-// dropOldName takes away a name that opens an image which has another now, be it in
-// the trash. An image that the pool has lost keeps it: whoever mends that needs it.
+// dropOldName takes away a name that opens an image which has another now, or is in
+// the trash, where no name opens it. An image that the pool has lost keeps it: whoever
+// mends that needs it.
 func dropOldName(io *rados.IOContext, name, id string) (bool, error) {
 	there, err := hasHeader(io, id)
 	if err != nil {
 		return false, err
 	}
 	now, err := directoryValue(io, directoryIDPrefix+id)
-	if err == nil && now == "" {
-		var e *trashSpec
-		if e, err = trashSpecOf(io, id); e != nil {
-			now = e.name
+	if err != nil {
+		return false, err
+	}
+	if there && now == "" {
+		e, err := trashSpecOf(io, id)
+		if err != nil || e == nil {
+			return false, err
 		}
 	}
-	if err != nil || there && (now == "" || now == name) {
-		return false, err
+	if there && now == name {
+		return false, nil
 	}
 	return true, dropIDObject(io, name, id)
 }
 
-// dropName is dropOldName for a name that nothing is called, if it opens the image.
+// dropName drops a name that opens the image, and that no image is called. ErrBusy
+// if the pool has lost the image.
 func dropName(io *rados.IOContext, name, id string) error {
 	p, err := placeOf(io, name)
 	if err != nil || p != (place{opened: id}) {
 		return err
 	}
-	_, err = dropOldName(io, name, id)
+	dropped, err := dropOldName(io, name, id)
+	if err == nil && !dropped {
+		err = fmt.Errorf("%w: image %s is neither in the directory nor in the trash, and %s is all that leads to it", quarantine.ErrBusy, id, name)
+	}
 	return err
 }
 
@@ -203,7 +212,8 @@ func rename(io *rados.IOContext, from, to string) error {
 	case old.listed == "" && now == place{id, id}: // done, but for the old name
 		return dropIDObject(io, from, id)
 	case old.listed == "":
-		return fmt.Errorf("%w: no live image is called %s", quarantine.ErrNotFound, from)
+		// Not ErrNotFound: who asks again would take it for renamed.
+		return fmt.Errorf("%w: no live image is called %s, and it opens image %s", quarantine.ErrConflict, from, id)
 	case now.listed != "":
 		// Asked for it, librbd would give the name a second meaning, and may say
 		// that it has renamed.
@@ -216,6 +226,11 @@ func rename(io *rados.IOContext, from, to string) error {
 		}
 	}
 	if err := rbd.GetImage(io, from).Rename(to); err != nil {
+		if now, derr := directoryValue(io, directoryIDPrefix+id); derr == nil && now == "" {
+			// It came too late: the image was moved to the trash meanwhile. Who did
+			// that has looked for the name before it was there.
+			err = errors.Join(err, dropName(io, to, id))
+		}
 		return err
 	}
 	return oneName(io, from, to, id)

@@ -176,6 +176,14 @@ func (n names) alias(of, name string) {
 	}))
 }
 
+// lead makes a name open the image.
+func (n names) lead(name string, key quarantine.Key) {
+	n.t.Helper()
+	n.must(n.cloud.in(n.pool, func(io *rados.IOContext) error {
+		return io.WriteFull(idObjectPrefix+name, encodeString(nil, key.ImageID))
+	}))
+}
+
 // at fails the test unless the pool says this of the name.
 func (n names) at(name string, want place) {
 	n.t.Helper()
@@ -259,7 +267,7 @@ func TestOldNamesAreFree(t *testing.T) {
 		if trashed {
 			n.must(n.r.MoveToTrash(ctx, n.pool, second, time.Hour))
 		}
-		if err := n.r.RenameImage(ctx, n.pool, first, "third"); !errors.Is(err, quarantine.ErrNotFound) {
+		if err := n.r.RenameImage(ctx, n.pool, first, "third"); !errors.Is(err, quarantine.ErrConflict) {
 			t.Errorf("%s is renamed: %v", first, err)
 		}
 		n.at("third", place{})
@@ -307,4 +315,34 @@ func TestNameOfALostImage(t *testing.T) {
 	}
 	n.at("lost", place{opened: lost.ImageID})
 	n.is("other", other)
+}
+
+// A rename that comes when the image is in the trash already leaves no name.
+func TestRenameThatComesTooLate(t *testing.T) {
+	t.Parallel()
+	n, ctx := newNames(t), testContext(t)
+	key := n.create("image")
+	n.must(n.r.MoveToTrash(ctx, n.pool, "image", time.Hour))
+	// What it has read before.
+	n.lead("image", key)
+	n.must(n.cloud.in(n.pool, func(io *rados.IOContext) error {
+		return io.SetOmap(directoryObject, map[string][]byte{directoryNamePrefix + "image": encodeString(nil, key.ImageID)})
+	}))
+	if err := n.r.RenameImage(ctx, n.pool, "image", "late"); err == nil {
+		t.Error("it was renamed")
+	}
+	n.at("late", place{})
+}
+
+// In the trash no name opens an image, not even the one that it had.
+func TestNamesOfWhatIsInTheTrash(t *testing.T) {
+	t.Parallel()
+	n, ctx := newNames(t), testContext(t)
+	key := n.create("image")
+	n.must(n.r.MoveToTrash(ctx, n.pool, "image", time.Hour))
+	n.lead("image", key)
+	n.must(n.r.DropName(ctx, key, "image"))
+	n.at("image", place{})
+	n.must(n.r.RestoreFromTrash(ctx, key, "image"))
+	n.is("image", key)
 }

@@ -85,7 +85,7 @@ func (a *API) adoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quaran
 	return none, a.withdraw(ctx, id, t, final, o.Source, err)
 }
 
-// finalPrefix begins the name of an RBD image that was given to the cloud. What
+// finalPrefix (CloudTraits.VolumePrefix) begins the name of an RBD image that was given to the cloud. What
 // begins with "one-" is OpenNebula's own.
 const finalPrefix = "restored-"
 

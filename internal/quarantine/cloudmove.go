@@ -1,7 +1,6 @@
 package quarantine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +73,8 @@ func (r *Restorer) move(ctx context.Context, actor, id string, o moveOrder) (Dis
 func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrder) (Disk, error) {
 	l, pool := r.ledger, d.Key.PoolRef()
 	lasting := context.WithoutCancel(ctx)
-	d, err := r.begin(ctx, d, actor, restoreIntent{Kind: intentMove, Dst: pool, Name: o.name, Final: o.final})
+	in := restoreIntent{Kind: intentMove, Dst: pool, Name: o.name, Final: o.final}
+	d, err := r.begin(ctx, d, actor, in)
 	if err != nil {
 		return d, err
 	}
@@ -87,20 +87,26 @@ func (r *Restorer) moveOut(ctx context.Context, d Disk, actor string, o moveOrde
 		err = l.around("restore.take", func() error { return o.take(ctx) })
 	}
 	if err != nil {
-		back, berr := r.moveBack(lasting, d, actor, o, err)
+		back, berr := r.moveBack(lasting, d, actor, in, err)
 		return back, errors.Join(fmt.Errorf("move disk %s to a cloud: %w", d.ID, err), berr)
 	}
 	name, err := liveName(lasting, r.images, d.Key)
+	if err == nil && name == "" {
+		err = fmt.Errorf("%w: it is not live", ErrBusy)
+	}
 	if err != nil {
 		return d, fmt.Errorf("disk %s: look for the name that the cloud gave it (the next reconcile run finds it): %w", d.ID, err)
 	}
-	return finishInPlace(lasting, l, d, cmp.Or(name, o.name), actor)
+	if err := dropNames(lasting, l, r.trash, d.Key, in); err != nil {
+		return d, fmt.Errorf("%w (the next reconcile run tries again)", err)
+	}
+	return finishInPlace(lasting, l, d, name, actor)
 }
 
 // moveBack puts a disk that no cloud has taken over back into the trash.
-func (r *Restorer) moveBack(ctx context.Context, d Disk, actor string, o moveOrder, cause error) (Disk, error) {
-	l, pool := r.ledger, d.Key.PoolRef()
-	in := restoreIntent{Kind: intentMove, Dst: pool, Name: o.name, Final: o.final, Failed: cause.Error()}
+func (r *Restorer) moveBack(ctx context.Context, d Disk, actor string, in restoreIntent, cause error) (Disk, error) {
+	l := r.ledger
+	in.Failed = cause.Error()
 	failed, err := in.encode()
 	if err != nil {
 		return d, err
@@ -113,9 +119,9 @@ func (r *Restorer) moveBack(ctx context.Context, d Disk, actor string, o moveOrd
 	} else {
 		noted = fmt.Errorf("disk %s: note that its move failed: %w", d.ID, err)
 	}
-	e, err := bringBack(ctx, l, r.trash, r.images, d, protection(r.clusters, pool))
+	e, err := bringBack(ctx, l, r.trash, r.images, d, protection(r.clusters, d.Key.PoolRef()))
 	if err == nil {
-		err = dropFinal(ctx, l, r.trash, d.Key, in)
+		err = dropNames(ctx, l, r.trash, d.Key, in)
 	}
 	if err != nil {
 		return d, errors.Join(noted, fmt.Errorf("%w (the next reconcile run tries again)", err))
@@ -169,17 +175,22 @@ func bringBack(ctx context.Context, l *Ledger, trash Trash, images Images, d Dis
 	return e, nil
 }
 
-// dropFinal sees to it that a disk which has come back is not reached by the name
-// that it was to have with the cloud. A rename that was cut short leaves it, and a
-// record in the cloud that bears it; who deletes that record would have the cloud
-// remove the disk, past the guard and the seal.
-func dropFinal(ctx context.Context, l *Ledger, trash Trash, key Key, in restoreIntent) error {
-	if in.Final == "" {
-		return nil
+// dropNames sees to it that a disk is not reached by the names that its restore gave
+// it or was to give it, but by the one that it is called. A rename that was cut short
+// leaves the other, and maybe a record in the cloud that bears it: who deletes that
+// record has the cloud remove the disk, past the guard and the seal.
+func dropNames(ctx context.Context, l *Ledger, trash Trash, key Key, in restoreIntent) error {
+	if in.Kind == intentClone {
+		return nil // its names are the clone's
 	}
-	err := l.around("restore.dropname", func() error { return trash.DropName(ctx, key, in.Final) })
-	if err != nil {
-		return fmt.Errorf("drop the name %s, by which the cloud would reach disk %s: %w", in.Final, key.DiskID(), err)
+	for _, name := range []string{in.Name, in.Final} {
+		if name == "" {
+			continue
+		}
+		err := l.around("restore.dropname", func() error { return trash.DropName(ctx, key, name) })
+		if err != nil {
+			return fmt.Errorf("drop the name %s, by which disk %s could be removed: %w", name, key.DiskID(), err)
+		}
 	}
 	return nil
 }

@@ -34,10 +34,12 @@ type Trash interface {
 	// ErrNotFound if the id is not in the trash, ErrExists if the name is
 	// taken. Similar to: rbd trash restore --image.
 	RestoreFromTrash(ctx context.Context, key Key, name string) error
-	// DropName takes from an image the second name by which a rename that was cut
-	// short lets it be opened, and be destroyed past the guard and its seal. A name
-	// that an image is called, also this one, stays; one that there is not is
-	// success. Similar to: rados rm rbd_id.NAME.
+	// DropName drops a name by which the image could be opened, and be destroyed past
+	// the guard and its seal, though it is not called so: a rename or a restore that
+	// was cut short leaves such. What the directory lists, as any image's name, stays;
+	// a name that does not open this image is success. ErrBusy if the image is in
+	// neither the directory nor the trash: the name may be all that leads to it.
+	// Similar to: rados rm rbd_id.NAME.
 	DropName(ctx context.Context, key Key, name string) error
 }
 

@@ -209,7 +209,7 @@ func (r *Reconciler) settleInTrash(ctx context.Context, d Disk, e TrashEntry) (a
 				return "undo", "its restore failed", err
 			}
 		}
-		if err := dropFinal(ctx, r.ledger, r.trash, d.Key, in); err != nil {
+		if err := dropNames(ctx, r.ledger, r.trash, d.Key, in); err != nil {
 			return "undo", "its restore was cut short", err
 		}
 		_, err = r.ledger.move(ctx, d, Quarantined, Entry{Act: "restore-undone", Actor: "reconciler", Reason: "it was cut short; the disk is in the trash"}, func(n *Disk) {
@@ -276,12 +276,10 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 // intent says that it failed with it.
 func (r *Reconciler) settleMove(ctx context.Context, d Disk, in restoreIntent, name string) (act, reason string, err error) {
 	if in.Failed == "" && name != in.Name {
-		// The rename to it may have been cut short before its last step.
-		err := r.ledger.around("restore.dropname", func() error { return r.trash.DropName(ctx, d.Key, in.Name) })
-		if err != nil {
-			return "finish", "its restore was cut short", fmt.Errorf("drop the name %s, which disk %s had before: %w", in.Name, d.ID, err)
+		if err := dropNames(ctx, r.ledger, r.trash, d.Key, in); err != nil {
+			return "finish", "its restore was cut short", err
 		}
-		_, err = finishInPlace(ctx, r.ledger, d, name, "reconciler")
+		_, err := finishInPlace(ctx, r.ledger, d, name, "reconciler")
 		return "finish", "its restore was cut short", err
 	}
 	e, err := bringBack(ctx, r.ledger, r.trash, r.images, d, protection(r.clusters, d.Key.PoolRef()))

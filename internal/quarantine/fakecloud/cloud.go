@@ -28,9 +28,8 @@ type Cloud struct {
 	// NoTransfers: a volume cannot be offered to another project. That shows
 	// when the image has been renamed already.
 	NoTransfers bool
-	// DiesRenaming: AdoptVolume ends in the middle of the rename, and leaves its
-	// volume.
-	DiesRenaming bool
+	// Dies is where in the rename AdoptVolume ends, and leaves its volume.
+	Dies RenameStep
 	// Can is what Traits returns.
 	Can quarantine.CloudTraits
 	// Hook, where not nil, sees every call by its method's name, before it acts
@@ -48,6 +47,27 @@ type Cloud struct {
 }
 
 var _ quarantine.CloudWriter = (*Cloud)(nil)
+
+// RenameStep is a step of a rename; the zero value is none.
+type RenameStep int
+
+// The steps after which a second name is left: the image has its old name still, or
+// the new one already.
+const (
+	RenameBegun RenameStep = iota + 1
+	RenameAllButEnded
+)
+
+// renameCut renames an image up to the step.
+func (c *Cloud) renameCut(from, to string) error {
+	if c.Dies == RenameAllButEnded {
+		if err := c.ceph.CloudRename(c.volumes, from, to); err != nil {
+			return err
+		}
+		from, to = to, from
+	}
+	return c.ceph.CloudRenameCut(c.volumes, from, to)
+}
 
 // Resource is a volume, an image or a server.
 type Resource struct {
@@ -143,6 +163,7 @@ func (c *Cloud) add(kind quarantine.ResourceKind, name, project string, r Resour
 
 // AdoptVolume renames the image, as Cinder does.
 func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quarantine.Made, error) {
+	var name string
 	return c.call(ctx, "AdoptVolume", func() (quarantine.Made, error) {
 		key, ok := c.ceph.LookLive(c.volumes, o.Source)
 		switch st, _ := c.ceph.Look(key); {
@@ -152,12 +173,15 @@ func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quar
 			return quarantine.Made{}, fmt.Errorf("%s/%s has %d bytes, and not %d: %w", c.volumes, o.Source, len(st.Content), o.SizeBytes, quarantine.ErrInvalid)
 		}
 		m := c.add(quarantine.ResourceVolume, o.Name, o.Project, Resource{Key: key, Bootable: o.Bootable, Type: o.Type})
-		name := "volume-" + m.ID
+		name = "volume-" + m.ID
 		if c.Can.VolumePrefix != "" {
 			name = c.Can.VolumePrefix + strings.TrimPrefix(o.Source, quarantine.RestorePrefix)
 		}
-		if c.DiesRenaming {
-			return m, errors.Join(quarantine.ErrUnavailable, c.ceph.CloudRenameCut(c.volumes, o.Source, name))
+		if c.Dies != 0 {
+			if err := c.renameCut(o.Source, name); err != nil {
+				panic(err) // then nothing is tested
+			}
+			return m, quarantine.ErrUnavailable
 		}
 		if err := c.ceph.CloudRename(c.volumes, o.Source, name); err != nil || m.Transfer == nil || !c.NoTransfers {
 			return m, err
@@ -168,7 +192,7 @@ func (c *Cloud) AdoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quar
 		}
 		return m, errors.Join(fmt.Errorf("offer it: %w", quarantine.ErrBusy), c.ceph.CloudRemove(c.volumes, name))
 	}, func(m quarantine.Made) {
-		_ = c.ceph.CloudRename(c.volumes, "volume-"+m.ID, o.Source) // it was renamed a moment ago
+		_ = c.ceph.CloudRename(c.volumes, name, o.Source) // it was renamed a moment ago
 		delete(c.has, m.ID)
 	})
 }
