@@ -226,14 +226,20 @@ func rename(io *rados.IOContext, from, to string) error {
 		}
 	}
 	if err := rbd.GetImage(io, from).Rename(to); err != nil {
-		if now, derr := directoryValue(io, directoryIDPrefix+id); derr == nil && now == "" {
-			// It came too late: the image was moved to the trash meanwhile. Who did
-			// that has looked for the name before it was there.
-			err = errors.Join(err, dropName(io, to, id))
-		}
-		return err
+		return errors.Join(err, dropLate(io, to, id))
 	}
 	return oneName(io, from, to, id)
+}
+
+// dropLate drops what a rename has begun that came too late: the image was moved to
+// the trash meanwhile, and who did that has looked for the name before it was there.
+// While the image is live, the rename's next step may be under way still.
+func dropLate(io *rados.IOContext, to, id string) error {
+	now, err := directoryValue(io, directoryIDPrefix+id)
+	if err != nil || now != "" {
+		return err
+	}
+	return dropName(io, to, id)
 }
 
 // oneName makes sure that the image of that id is called to, and not from.

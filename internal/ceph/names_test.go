@@ -313,24 +313,28 @@ func TestNameOfALostImage(t *testing.T) {
 	if err := n.r.RenameImage(ctx, n.pool, "other", "lost"); !errors.Is(err, quarantine.ErrExists) {
 		t.Errorf("its name is given to another: %v", err)
 	}
+	if err := n.r.DropName(ctx, lost, "lost"); !errors.Is(err, quarantine.ErrBusy) {
+		t.Errorf("its name is dropped: %v", err)
+	}
 	n.at("lost", place{opened: lost.ImageID})
 	n.is("other", other)
 }
 
-// A rename that comes when the image is in the trash already leaves no name.
+// A rename that comes when the image is in the trash already leaves no name; one of a
+// live image is left as it is, to be finished.
 func TestRenameThatComesTooLate(t *testing.T) {
 	t.Parallel()
 	n, ctx := newNames(t), testContext(t)
 	key := n.create("image")
-	n.must(n.r.MoveToTrash(ctx, n.pool, "image", time.Hour))
-	// What it has read before.
-	n.lead("image", key)
-	n.must(n.cloud.in(n.pool, func(io *rados.IOContext) error {
-		return io.SetOmap(directoryObject, map[string][]byte{directoryNamePrefix + "image": encodeString(nil, key.ImageID)})
-	}))
-	if err := n.r.RenameImage(ctx, n.pool, "image", "late"); err == nil {
-		t.Error("it was renamed")
+	n.lead("late", key)
+	late := func() {
+		n.t.Helper()
+		n.must(n.cloud.in(n.pool, func(io *rados.IOContext) error { return dropLate(io, "late", key.ImageID) }))
 	}
+	late()
+	n.at("late", place{opened: key.ImageID})
+	n.must(n.r.MoveToTrash(ctx, n.pool, "image", time.Hour))
+	late()
 	n.at("late", place{})
 }
 

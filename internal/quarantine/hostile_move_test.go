@@ -154,3 +154,38 @@ func TestMoveThatDiesAtTheEndOfTheRename(t *testing.T) {
 		t.Errorf("the disk is reached by %q", names)
 	}
 }
+
+// What happens to the disk just when the cloud has it: the name before it is left, and
+// goes; or somebody moves it to the trash, and it is not called restored.
+func TestMoveWhoseEndIsDisturbed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		disturb func(w *cloudWorld, name, old string) error
+		ends    quarantine.State
+	}{
+		"old name left": {func(w *cloudWorld, name, old string) error { return w.ceph.CloudRenameCut(vols, name, old) }, quarantine.Restored},
+		"in the trash":  {func(w *cloudWorld, name, _ string) error { return w.ceph.CloudTrash(vols, name, day) }, quarantine.Restoring},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newCloudWorld(t)
+			w.target.Can.VolumePrefix = "restored-"
+			key := w.volumeDisk("11111111-0000-4000-8000-000000000001")
+			w.proc.onPoint = func(point string) {
+				if point != "cloud.AdoptVolume.after" {
+					return
+				}
+				st, _ := w.ceph.Look(key)
+				w.done(c.disturb(w, st.Name, quarantine.RestorePrefix+strings.TrimPrefix(st.Name, "restored-")))
+			}
+			_, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true})
+			if (err == nil) != (c.ends == quarantine.Restored) {
+				t.Errorf("it ended with %v", err)
+			}
+			w.is(key, c.ends)
+			if names := w.ceph.SecondNames(vols); len(names) > 0 {
+				t.Errorf("the disk is reached by %q", names)
+			}
+		})
+	}
+}
