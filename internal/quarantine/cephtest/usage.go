@@ -1,6 +1,7 @@
 package cephtest
 
 import (
+	"errors"
 	"time"
 
 	"quarantine/internal/quarantine"
@@ -15,6 +16,10 @@ func usageIsThePools(e *env) {
 	const wrote = 8 * mib
 	usage := func(p quarantine.PoolRef) quarantine.PoolUsage {
 		u, err := e.Ceph.Usage(e.ctx, p)
+		// A pool that was just made comes into the monitors' figures with the next report.
+		for end := time.Now().Add(usageWait); errors.Is(err, quarantine.ErrNotFound) && time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+			u, err = e.Ceph.Usage(e.ctx, p)
+		}
 		e.ok(err)
 		if u.UsedBytes < 0 || u.FreeBytes <= 0 || u.Fill() < 0 || u.Fill() > 1 {
 			e.Fatalf("usage of %s is %+v", p, u)
