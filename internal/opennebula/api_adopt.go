@@ -85,8 +85,8 @@ func (a *API) adoptVolume(ctx context.Context, o quarantine.VolumeOrder) (quaran
 	return none, a.withdraw(ctx, id, t, final, o.Source, err)
 }
 
-// finalPrefix (CloudTraits.VolumePrefix) begins the name of an RBD image that was given to the cloud. What
-// begins with "one-" is OpenNebula's own.
+// finalPrefix (CloudTraits.VolumePrefix) begins the name of an RBD image that was
+// given to the cloud. What begins with "one-" is OpenNebula's own.
 const finalPrefix = "restored-"
 
 // finalName is the name of an RBD image once the cloud has it, and the part of it

@@ -108,51 +108,15 @@ func moveThatDies(t *testing.T, step fakecloud.RenameStep, at int, fault error) 
 	if names := w.ceph.SecondNames(vols); len(names) > 0 {
 		t.Errorf("the disk is reached by %q", names)
 	}
-	// The cloud may have it, if the process died before it could say otherwise.
-	if d := w.disk(key); d.State == quarantine.Restored && step == fakecloud.RenameAllButEnded {
+	// The cloud has it, if the process died before it could say otherwise.
+	killed := at > 0 && fault == nil
+	if d := w.disk(key); killed && d.State == quarantine.Restored && step == fakecloud.RenameAllButEnded {
 		return points
 	}
 	w.is(key, quarantine.Quarantined)
 	w.intact(key)
 	w.only(key)
 	return points
-}
-
-// A disk that has its name of the cloud already, when the process dies, loses the
-// one before it, by which it could be destroyed still.
-func TestMoveThatDiesAtTheEndOfTheRename(t *testing.T) {
-	t.Parallel()
-	move := func(at int) (*cloudWorld, quarantine.Key) {
-		w := newCloudWorld(t)
-		w.target.Can.VolumePrefix = "restored-"
-		key := w.volumeDisk("11111111-0000-4000-8000-000000000001")
-		w.safety.Workers = 1
-		w.restart()
-		w.proc.at = at
-		w.run(func() {
-			if _, err := w.give(quarantine.CloudOrder{Disk: key.DiskID(), As: quarantine.AsVolume, Move: true}); err != nil {
-				t.Errorf("it failed: %v", err)
-			}
-		})
-		return w, key
-	}
-	good, _ := move(0)
-	w, key := move(slices.Index(good.proc.points, "cloud.AdoptVolume.after") + 1)
-	w.is(key, quarantine.Restoring)
-	w.restart()
-	st, _ := w.ceph.Look(key)
-	unique, ok := strings.CutPrefix(st.Name, "restored-")
-	if !ok {
-		t.Fatalf("the disk is called %s", st.Name)
-	}
-	if err := w.ceph.CloudRenameCut(vols, st.Name, quarantine.RestorePrefix+unique); err != nil {
-		t.Fatal(err)
-	}
-	w.reconcile()
-	w.is(key, quarantine.Restored)
-	if names := w.ceph.SecondNames(vols); len(names) > 0 {
-		t.Errorf("the disk is reached by %q", names)
-	}
 }
 
 // What happens to the disk just when the cloud has it: the name before it is left, and
