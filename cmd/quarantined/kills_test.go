@@ -225,6 +225,9 @@ func (k *killing) agree(turned time.Duration) {
 				t.Logf("%s: %+v", when, res)
 				return
 			}
+			if p.died(0) {
+				t.Fatalf("%s the daemon ended by itself: %v", when, err)
+			}
 			if time.Now().After(deadline) {
 				t.Fatalf("%s a check finds %+v (%+v, %v), and in the last run failed %+v", when, found, res, err, failed)
 			}

@@ -32,7 +32,7 @@ func TestQuickBench(t *testing.T) {
 	quickly(t, []string{"-oslo=false", "-recordings", "../../internal/openstack/testdata/recordings"}, []string{
 		"adopt_vs_bare_32", "adopt_vs_bare_64", "adopt_vs_shell", "purge_vs_bare_32", "purge_vs_bare_64",
 		"purge_vs_trash_purge", "adopt_epochs_per_1000", "purge_epochs_per_1000", "pace_missed_by", "client_latency_growth", "adopt_under_collect",
-		"collect_vs_bare", "collect_vs_trash_purge", "epochs_per_1000_seals", "epochs_per_1000_unseals", "terminates_per_minute", "hook_cpu", "decode_per_second",
+		"collect_vs_bare", "collect_vs_trash_purge", "collect_vs_bare_far", "collect_vs_trash_purge_far", "epochs_per_1000_seals", "epochs_per_1000_unseals", "terminates_per_minute", "hook_cpu", "decode_per_second",
 		"consume_rate", "consume_rss",
 	})
 }

@@ -131,10 +131,13 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 		return res.paceVerdicts(), nil
 	case o.collect:
 		if !o.quick {
-			p.collect = manyCollected
+			p.collect, p.far = manyCollected, manyFar
 		}
 		if err := b.collection(ctx, p, &res); err != nil {
 			return nil, err
+		}
+		if err := res.far.measure(ctx, o, p.far, now); err != nil {
+			return nil, fmt.Errorf("collect on a Ceph that is far: %w", err)
 		}
 		return res.collectVerdicts(), res.printCollection(stdout)
 	}
@@ -143,6 +146,9 @@ func measureAll(ctx context.Context, o options, now quarantine.Clock, stdout io.
 	}
 	if err := b.all(ctx, p, &res); err != nil {
 		return nil, err
+	}
+	if err := res.far.measure(ctx, o, p.far, now); err != nil {
+		return nil, fmt.Errorf("collect on a Ceph that is far: %w", err)
 	}
 	if err := res.print(stdout); err != nil {
 		return nil, err

@@ -45,6 +45,15 @@ type neighbour struct {
 	client []turn
 }
 
+// quiet is a client's median write without a collection.
+func (n *neighbour) quiet() time.Duration {
+	var all []time.Duration
+	for _, t := range n.client {
+		all = append(all, t.quiet...)
+	}
+	return median(all)
+}
+
 // turn is what a client's writes took without a collection at a pace, before it and
 // after it, and beside it.
 type turn struct{ quiet, busy []time.Duration }
@@ -234,32 +243,40 @@ func (b *bench) clientImageOf() (remove func() error, err error) {
 	return func() error { return rbd.RemoveImage(io, clientImage) }, nil
 }
 
+// writesDuring has a client write while the act goes on.
+func (b *bench) writesDuring(ctx context.Context, act func() error) (took []time.Duration, err error) {
+	stop := make(chan struct{})
+	var werr error
+	var wg sync.WaitGroup
+	wg.Go(func() { took, werr = b.writes(ctx, stop) })
+	err = act()
+	close(stop)
+	wg.Wait()
+	return took, errors.Join(err, werr)
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
 // besideClient performs the act while a client writes, and has it write without
 // that before and after: what the machine does meanwhile is in both.
 func (b *bench) besideClient(ctx context.Context, quiet time.Duration, act func() error) (t turn, err error) {
-	wait := func() error {
-		t := time.NewTimer(quiet)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		return ctx.Err()
-	}
+	wait := func() error { return pause(ctx, quiet) }
 	// The first writes make the objects, and let what was done before come to rest.
 	for _, part := range []struct {
 		into *[]time.Duration
 		act  func() error
 	}{{new([]time.Duration), wait}, {&t.quiet, wait}, {&t.busy, act}, {&t.quiet, wait}} {
-		stop := make(chan struct{})
-		var took []time.Duration
-		var werr error
-		var wg sync.WaitGroup
-		wg.Go(func() { took, werr = b.writes(ctx, stop) })
-		err := part.act()
-		close(stop)
-		wg.Wait()
-		if err := errors.Join(err, werr); err != nil {
+		took, err := b.writesDuring(ctx, part.act)
+		if err != nil {
 			return t, err
 		}
 		*part.into = append(*part.into, took...)

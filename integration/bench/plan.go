@@ -25,6 +25,8 @@ type plan struct {
 	// last one, which is on its way when its turn has come, does not count.
 	paced   int
 	collect collectPlan
+	// far is what is collected on a Ceph that is far, which is no other's neighbour.
+	far collectPlan
 }
 
 // full takes a few minutes. A seal waits for a monitor commit, about a second,
@@ -42,6 +44,7 @@ var full = plan{
 	terminates: 400,
 	paced:      160,
 	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, turns: 2, quiet: 15 * time.Second},
+	far:        collectPlan{rounds: 2, disks: 320, trashPurge: 48, workers: 64, quiet: 10 * time.Second},
 }
 
 // manyCollected is the collection alone, of 2,000 disks. The monitors commit once a
@@ -50,6 +53,9 @@ var full = plan{
 // hundredth more than a second beside the commit. Bare calls are no slower so than
 // with half the workers.
 var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 64, beside: 3, adopted: 256, turns: 4, quiet: 20 * time.Second}
+
+// manyFar is as many on a Ceph that is far.
+var manyFar = collectPlan{rounds: 4, disks: 500, trashPurge: 48, workers: 64, quiet: 20 * time.Second}
 
 // quick goes everywhere once.
 var quick = plan{
@@ -64,6 +70,7 @@ var quick = plan{
 	terminates: 3,
 	paced:      4,
 	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, turns: 1, quiet: 100 * time.Millisecond},
+	far:        collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, quiet: 100 * time.Millisecond},
 }
 
 // warmUp is the round whose results are dropped: it makes the connections to

@@ -32,7 +32,7 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	if err := writeKeys(l.Dir, keys(o.Pools)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(l.Conf, []byte(config(l.Dir, l.FSID, port)), 0o600); err != nil {
+	if err := os.WriteFile(l.Conf, []byte(config(l.Dir, l.FSID, port, o.Delay)), 0o600); err != nil {
 		return fmt.Errorf("write ceph.conf: %w", err)
 	}
 	if err := l.writePools(o.Pools); err != nil {

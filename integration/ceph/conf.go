@@ -3,6 +3,7 @@ package cephlab
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // maxSocketPath is Linux's limit for a socket's path, less the longest name
@@ -16,7 +17,7 @@ const fastCommits = "0.02"
 // config returns the ceph.conf. Settings that only daemons may have (sockets,
 // logs) are in their sections, so that several clients in one process do not
 // fight over them.
-func config(dir, fsid string, port int) string {
+func config(dir, fsid string, port int, delay time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `[global]
 fsid = %[2]s
@@ -68,6 +69,10 @@ bluestore_block_db_create = false
 bluestore_block_wal_create = false
 
 `, dir, fsid, port, fastCommits)
+	if delay > 0 {
+		// An OSD reads the type when a client connects.
+		fmt.Fprintf(&b, "ms_inject_delay_type = client\nms_inject_delay_probability = 1\nms_inject_delay_max = %g\n\n", delay.Seconds())
+	}
 	for _, d := range []string{"mon", "mgr", "osd"} {
 		fmt.Fprintf(&b, "[%s]\nlog_file = %s/log/$name.log\n", d, dir)
 		if len(dir) <= maxSocketPath {

@@ -54,6 +54,10 @@ type Options struct {
 	// own second, which measurements need; tests that make many snapshots are
 	// faster with less.
 	CommitInterval time.Duration
+	// Delay is the most that a message takes from a client to the OSD: each takes
+	// a time of its own between nothing and that, and none waits for another's, as
+	// on a network (Ceph's fault injection, ms_inject_delay_max). Zero is none.
+	Delay time.Duration
 }
 
 // Lab is a running Ceph.

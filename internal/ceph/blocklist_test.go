@@ -3,6 +3,7 @@ package ceph
 import (
 	"context"
 	"errors"
+	"syscall"
 	"testing"
 
 	cephlab "quarantine/integration/ceph"
@@ -45,5 +46,30 @@ func TestBlocklistedClientEnds(t *testing.T) {
 	}
 	if _, err := r.OpenImage(ctx, pool.Key("0123456789ab")); !errors.Is(err, quarantine.ErrUnavailable) || errors.Is(err, quarantine.ErrNotFound) {
 		t.Errorf("opening ended with %v", err)
+	}
+}
+
+// librbdCloses is what librbd says of an image's lock while it closes the image.
+type librbdCloses struct{}
+
+func (librbdCloses) Error() string {
+	return "rbd: ret=-108, Cannot send after transport endpoint shutdown"
+}
+func (librbdCloses) ErrorCode() int { return -int(syscall.ESHUTDOWN) }
+
+// That a call fails as those of a blocklisted client do ends nothing while Ceph
+// still answers.
+func TestClosedImageEndsNothing(t *testing.T) {
+	t.Parallel()
+	l := cephlab.Shared(t)
+	c := connect(t, l, newPool(t, l))
+	err := c.do(testContext(t), "lock an image", func() error { return librbdCloses{} })
+	if !errors.Is(err, quarantine.ErrUnavailable) {
+		t.Errorf("the call ended with %v", err)
+	}
+	select {
+	case <-c.shutOut:
+		t.Error("the client is taken for blocklisted")
+	default:
 	}
 }

@@ -3,6 +3,8 @@ package ceph
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"syscall"
 
 	"quarantine/internal/quarantine"
@@ -90,9 +92,25 @@ func stepped[T any](steps quarantine.Steps, what string, call func() (T, error),
 // note looks whether an error says that Ceph has blocklisted this connection:
 // then it answers nothing else any more.
 func (c *Cluster) note(err error) {
-	if errnoOf(err) == syscall.ESHUTDOWN {
+	if errnoOf(err) == syscall.ESHUTDOWN && c.refused() {
 		c.shutOutOnce.Do(func() { close(c.shutOut) })
 	}
+}
+
+// refused asks for an object once more, without librbd, which has the same errno
+// for an image that it is just closing: an OSD refuses a blocklisted client's every
+// operation with it. What an OSD that has not heard of it yet still answers is
+// asked again after the next call.
+func (c *Cluster) refused() bool {
+	c.mu.Lock()
+	ios := slices.Collect(maps.Values(c.ioctxs))
+	c.mu.Unlock()
+	for _, io := range ios {
+		if _, err := io.Stat(trashObject); errnoOf(err) == syscall.ESHUTDOWN {
+			return true
+		}
+	}
+	return false
 }
 
 // keep makes Close wait for a handle until release. It is called by the call
