@@ -52,7 +52,8 @@ const (
 	// asks again is slow. It is out of reach where OSD, monitor and client share two
 	// cores and nobody waits: a sealed disk takes 121 RADOS operations, one of `rbd
 	// trash purge` 37, and removals alone, in parallel, reach 4.7 times its speed. So
-	// what takes three times the operations can reach 1.4 there; it reaches 0.7 to 1.3.
+	// what takes three times the operations can reach 1.4 there; it reaches 0.7 to 1.3,
+	// and of a Ceph that is far 3.4.
 	barCollect, barCollectTrash = 0.80, 2.50
 	// barClient is by how much a client's median write may get longer beside a
 	// collection at a pace.

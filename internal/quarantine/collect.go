@@ -70,6 +70,9 @@ type Collector struct {
 	pressure *pressure
 	// room, where not nil, evicts from pools that are too full.
 	room *room
+	// leaving has, for each image on which a disk stands that this pass purges, that
+	// disk's id: whether the image is free of it in time would be chance.
+	leaving map[Key]string
 }
 
 // NewCollector makes the Collector. It is the only constructor that takes a
@@ -108,6 +111,7 @@ func (c *Collector) ClockTrusted(ctx context.Context) error { return c.clock.obs
 func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report {
 	now := c.ledger.clock().UTC()
 	rep := Report{Job: JobCollect, DryRun: o.DryRun, Actor: actor, StartedAt: now, Items: []ReportItem{}}
+	c.leaving = map[Key]string{}
 	var told notes
 	stop := func() {}
 	finish := func(err error) Report {

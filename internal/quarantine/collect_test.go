@@ -332,6 +332,42 @@ func TestCollectDryRun(t *testing.T) {
 	w.is(kept, quarantine.Quarantined)
 }
 
+// A disk and its clone that are due together: whether the clone has gone when the disk
+// is asked for is chance, so that the disk goes in the next pass, as the plan says;
+// also where the clone's purge was cut short before.
+func TestCollectTakesAParentAfterItsClone(t *testing.T) {
+	for name, cut := range map[string]bool{"both due": false, "the clone's purge cut short": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.safety.Workers = 1 // the clone, which died first, goes first
+			w.restart()
+			parent := w.base("base")
+			child := w.child("base", "clone", false)
+			w.pass(time.Minute)
+			w.remove(parent)
+			w.adopt(parent)
+			w.pass(retain)
+			w.collect()
+			w.pass(grace)
+			if cut {
+				w.ceph.FailNext("RestoreFromTrash", 1, quarantine.ErrUnavailable)
+				w.collect()
+				w.is(child, quarantine.Purging)
+			}
+			plan := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+			done := w.collect()
+			if !slices.Equal(plan.Items, done.Items) {
+				t.Errorf("planned %+v\ndid     %+v", plan.Items, done.Items)
+			}
+			w.is(child, quarantine.Purged)
+			w.is(parent, quarantine.Expiring)
+			w.intact(parent)
+			w.collect()
+			w.is(parent, quarantine.Purged)
+		})
+	}
+}
+
 // sink is where an export goes. wait, where not nil, is waited for at the
 // first byte.
 type sink struct {

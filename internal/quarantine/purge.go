@@ -39,6 +39,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 			return nil
 		}
 		inOrderOfSeals(page)
+		c.leave(page)
 		items, err := c.purgeSome(ctx, rep, page)
 		for i, it := range items {
 			if it.Error != "" || rep.DryRun {
@@ -55,6 +56,28 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 	}
 	return nil
 }
+
+// leave notes on what the disks stand that are purged now.
+func (c *Collector) leave(disks []Disk) {
+	for i := range disks {
+		if d := &disks[i]; d.Pins() && !c.keptByRoom(d) {
+			c.leaving[d.Parent.Key] = d.ID
+		}
+	}
+}
+
+// stoodOn returns ErrBusy where a disk stands on this one that leaves (Collector.leaving):
+// a plan, in which it is still there, then says what the run does. The next pass takes
+// this one.
+func (c *Collector) stoodOn(d *Disk) error {
+	if child, ok := c.leaving[d.Key]; ok {
+		return fmt.Errorf("disk %s: %w: disk %s stands on it and goes in this pass, so that it can go in the next", d.ID, ErrBusy, child)
+	}
+	return nil
+}
+
+// keptByRoom reports whether this pass gives an evicted disk back, or would.
+func (c *Collector) keptByRoom(d *Disk) bool { return c.room != nil && c.room.back[d.ID] }
 
 // inOrderOfSeals puts the disks of each pool into the order in which their seals were
 // taken, in the places that the page has for that pool: the pools go on side by side,
@@ -119,14 +142,16 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 	}
 	return c.parallel(ctx, rep, disks, may, func(d Disk) ReportItem {
 		item := c.item(d, "purge", "expiring since "+d.ExpiringAt.UTC().Format(time.RFC3339))
-		var err error
-		if rep.DryRun {
-			if c.room != nil && c.room.back[d.ID] {
-				return ReportItem{Error: "it would be back in quarantine"} // and in no page
-			}
+		if rep.DryRun && c.keptByRoom(&d) {
+			return ReportItem{Error: "it would be back in quarantine"} // and in no page
+		}
+		err := c.stoodOn(&d)
+		if err == nil && rep.DryRun {
 			_, err = c.purgeable(ctx, d, c.remover.Inspect)
-		} else if err = c.wait(ctx, &d); err == nil {
-			err = c.purge(ctx, d, rep.Actor, item.Reason)
+		} else if err == nil {
+			if err = c.wait(ctx, &d); err == nil {
+				err = c.purge(ctx, d, rep.Actor, item.Reason)
+			}
 		}
 		if err != nil {
 			item.Error = err.Error()
