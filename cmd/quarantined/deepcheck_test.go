@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	cephlab "quarantine/integration/ceph"
 	"quarantine/internal/api/wire"
 	"quarantine/internal/catalog"
 	"quarantine/internal/custody"
@@ -102,8 +103,23 @@ func TestDeepCheck(t *testing.T) {
 	s.rbd("snap", "create", "--no-progress", s.spec+"/"+reserved+"@stray")
 	s.rbd("trash", "mv", "--expires-at", time.Now().Add(300*day).Format(time.DateOnly), s.spec+"/"+reserved)
 	s.rbd("create", "--size", "4M", s.spec+"/"+quarantine.ReservedPrefix+"stray")
-	s.image("late")
-	s.remove("late")
+	for _, name := range []string{"late", "hollow"} {
+		s.image(name)
+		s.remove(name)
+	}
+	late, hollow := "", ""
+	for id, name := range s.trash() {
+		switch name {
+		case "late":
+			late = id
+		case "hollow":
+			hollow = id
+		}
+	}
+	pool := keys["row"].PoolRef()
+	if _, err := s.lab.Rados(s.ctx, cephlab.Admin, "--pool", pool.Pool, "--namespace", pool.Namespace, "rm", "rbd_header."+hollow); err != nil {
+		t.Fatal(err)
+	}
 	off := s.offline(2 * time.Hour)
 	alter := func(name string) quarantine.Disk {
 		t.Helper()
@@ -142,17 +158,11 @@ func TestDeepCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	late, stray := "", ""
-	for id, name := range s.trash() {
-		if name == "late" {
-			late = id
-		}
-	}
 	live, err := s.look().LiveImages(s.ctx, keys["row"].PoolRef(), quarantine.ReservedPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stray = live[quarantine.ReservedPrefix+"stray"]
+	stray := live[quarantine.ReservedPrefix+"stray"]
 	want := []seen{
 		{quarantine.CheckNoSeal, keys["unsealed"].ImageID},
 		{quarantine.CheckNoImage, keys["gone"].ImageID},
@@ -162,11 +172,17 @@ func TestDeepCheck(t *testing.T) {
 		{quarantine.CheckPromise, keys["row"].ImageID},
 		{quarantine.CheckReservedName, stray},
 		{quarantine.CheckNotAdopted, late},
+		{quarantine.CheckHollowEntry, hollow},
 	}
 	order := func(a, b seen) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.image, b.image)) }
 	slices.SortFunc(got, order)
 	slices.SortFunc(want, order)
 	if !slices.Equal(got, want) {
 		t.Errorf("found %+v\nwant  %+v", got, want)
+	}
+	// What is to be done about the entry without an image does it.
+	s.rbd("trash", "rm", "--no-progress", "--force", s.spec+"/"+hollow)
+	if _, there := s.trash()[hollow]; there {
+		t.Error("the entry without an image is still there")
 	}
 }

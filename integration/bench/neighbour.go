@@ -203,7 +203,7 @@ func (b *bench) adoptsBeside(ctx context.Context, p collectPlan, n *neighbour) e
 }
 
 // writes has a client write until stop is closed, one block after the other, and
-// returns how long each took.
+// returns how long each took, one at least.
 func (b *bench) writes(ctx context.Context, stop <-chan struct{}) (took []time.Duration, err error) {
 	img, err := rbd.OpenImage(b.cloud.pools[b.pools.shell], clientImage, rbd.NoSnapshot)
 	if err != nil {
@@ -212,6 +212,11 @@ func (b *bench) writes(ctx context.Context, stop <-chan struct{}) (took []time.D
 	defer func() { err = errors.Join(err, img.Close()) }()
 	block := make([]byte, 16<<10)
 	for i := int64(0); ; i++ {
+		began := b.now()
+		if _, err := img.WriteAt(block, i*int64(len(block))%clientSize); err != nil {
+			return nil, fmt.Errorf("a client's write: %w", err)
+		}
+		took = append(took, b.now().Sub(began))
 		select {
 		case <-stop:
 			return took, nil
@@ -219,11 +224,6 @@ func (b *bench) writes(ctx context.Context, stop <-chan struct{}) (took []time.D
 			return nil, ctx.Err()
 		default:
 		}
-		began := b.now()
-		if _, err := img.WriteAt(block, i*int64(len(block))%clientSize); err != nil {
-			return nil, fmt.Errorf("a client's write: %w", err)
-		}
-		took = append(took, b.now().Sub(began))
 	}
 }
 

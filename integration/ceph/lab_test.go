@@ -198,7 +198,7 @@ func TestCommitIntervalAndDelay(t *testing.T) {
 
 	// Some thirty writes, one after the other, take 100 ms each in the middle, give or
 	// take 10 ms; this Ceph's own take a hundredth of that.
-	out, err = l.run(ctx, "rados", "-c", l.Conf, "-p", "vms", "bench", "3", "write", "-t", "1", "-b", "4096")
+	out, err = l.Rados(ctx, Admin, "-p", "vms", "bench", "3", "write", "-t", "1", "-b", "4096")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -269,6 +269,14 @@ func (r *checkRun) lookAtEntry(ctx context.Context, key Key) []CheckFinding {
 			return left
 		}
 	}
+	switch there, err := r.images.HasImage(ctx, key); {
+	case err != nil:
+		return []CheckFinding{unreadable(key, err)}
+	case !there:
+		return []CheckFinding{CheckHollowEntry.of(key,
+			fmt.Sprintf("%q is in the trash since %s, its image is gone, and the catalog does not know it", e.Name, e.DeletedAt.UTC().Format(time.RFC3339)),
+			fmt.Sprintf(nextHollow, key.PoolRef(), key.ImageID))}
+	}
 	return []CheckFinding{CheckNotAdopted.of(key,
 		fmt.Sprintf("%q is in the trash since %s, and the catalog does not know it", e.Name, e.DeletedAt.UTC().Format(time.RFC3339)), nextReconcile)}
 }
@@ -320,6 +328,7 @@ const (
 	nextReconcile = "quarantinectl run reconcile"
 	nextCollect   = "quarantinectl run collect"
 	nextIsolate   = "quarantinectl run isolate"
+	nextHollow    = "rbd trash rm --force %s/%s, which ends the removal"
 	nextUnknown   = "rbd rm it, if nobody wants it: this service removes nothing that it does not know"
 	nextLook      = "quarantinectl show %s, and ask who did that: this service did not"
 )

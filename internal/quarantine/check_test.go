@@ -163,6 +163,13 @@ func TestCheckFinds(t *testing.T) {
 			w.pass(checkSettle)
 			return key
 		}, quarantine.CheckNotAdopted},
+		{"an entry has no image", func(w *world, _ quarantine.Key) quarantine.Key {
+			key := w.create(vols, "other")
+			w.remove(key)
+			w.ceph.CloudHollow(key)
+			w.pass(checkSettle)
+			return key
+		}, quarantine.CheckHollowEntry},
 		{"a reserved name has no row", func(w *world, _ quarantine.Key) quarantine.Key {
 			return w.create(vols, quarantine.ReservedPrefix+"x")
 		}, quarantine.CheckReservedName},

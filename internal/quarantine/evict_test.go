@@ -253,6 +253,29 @@ func TestEvictIsTakenBack(t *testing.T) {
 			t.Errorf("states %s", got)
 		}
 	})
+	t.Run("its base is due", func(t *testing.T) {
+		w := newWorld(t)
+		w.room(quarantine.Watermarks{QuarantineHigh: 2, QuarantineLow: 1})
+		base := w.base("base")
+		clone := w.child("base", "clone", false)
+		w.policy.use(quarantine.Decision{Retain: quarantine.DefaultMinAge, Rule: "r"})
+		w.remove(base)
+		w.adopt(base)
+		w.reconcile() // measures
+		w.pass(quarantine.DefaultMinAge)
+		w.collect()
+		w.is(clone, quarantine.Expiring)
+		w.is(base, quarantine.Expiring)
+		w.watermarks = nil
+		w.restart()
+		w.pass(grace)
+		plan := w.collector.Run(w.ctx, "erin", quarantine.JobOptions{DryRun: true})
+		if rep := w.collect(); !slices.Equal(plan.Items, rep.Items) {
+			t.Errorf("planned %+v\ndid     %+v", plan.Items, rep.Items)
+		}
+		w.is(clone, quarantine.Quarantined)
+		w.is(base, quarantine.Expiring)
+	})
 	t.Run("a lost catalog remembers", func(t *testing.T) {
 		w, keys := start(t)
 		was := w.disk(keys[0])

@@ -189,6 +189,16 @@ func (c *Ceph) CloudForceRemove(key quarantine.Key) error {
 	return nil
 }
 
+// CloudHollow ends an image that is in the trash, but for its entry there, as a
+// removal does that is cut short before its last step.
+func (c *Ceph) CloudHollow(key quarantine.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.images[key]; img != nil && img.trash != nil {
+		img.hollow = true
+	}
+}
+
 // CloudDestroy ends an image by means beyond any guard (its objects deleted
 // one by one with the cloud's key).
 func (c *Ceph) CloudDestroy(key quarantine.Key) {

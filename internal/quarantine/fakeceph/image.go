@@ -56,6 +56,8 @@ type image struct {
 	// shallow: it lacks the feature deep-flatten.
 	shallow  bool
 	dataPool string // "": its own
+	// hollow: nothing is left but its entry in the trash.
+	hollow bool
 }
 
 type trashInfo struct {
@@ -163,7 +165,7 @@ type open struct {
 func (c *Ceph) OpenImage(ctx context.Context, key quarantine.Key) (quarantine.Image, error) {
 	return call(ctx, c, Call{Verb: "OpenImage", Key: key}, func() (quarantine.Image, error) {
 		img := c.images[key]
-		if img == nil {
+		if img == nil || img.hollow {
 			return nil, fmt.Errorf("open image %s: %w", key, quarantine.ErrNotFound)
 		}
 		return &open{c: c, image: img, info: img.info()}, nil
@@ -189,7 +191,7 @@ func (i *image) info() quarantine.ImageInfo {
 func (c *Ceph) LookAt(ctx context.Context, key quarantine.Key) (quarantine.ImageInfo, error) {
 	return call(ctx, c, Call{Verb: "LookAt", Key: key}, func() (quarantine.ImageInfo, error) {
 		img := c.images[key]
-		if img == nil {
+		if img == nil || img.hollow {
 			return quarantine.ImageInfo{}, fmt.Errorf("look at image %s: %w", key, quarantine.ErrNotFound)
 		}
 		info := img.info()
@@ -208,7 +210,8 @@ func (c *Ceph) LookAt(ctx context.Context, key quarantine.Key) (quarantine.Image
 // HasImage reports whether there is an image of that id.
 func (c *Ceph) HasImage(ctx context.Context, key quarantine.Key) (bool, error) {
 	return call(ctx, c, Call{Verb: "HasImage", Key: key}, func() (bool, error) {
-		return c.images[key] != nil, c.known(key.PoolRef())
+		img := c.images[key]
+		return img != nil && !img.hollow, c.known(key.PoolRef())
 	})
 }
 
