@@ -14,8 +14,8 @@
 //   - Collecting disks with data, in the same ways; how much longer a client's
 //     writes take, and how much slower disks are adopted, beside a collection
 //     that is told a pace.
-//   - The same on a second Ceph whose OSD is far: each message from a client takes
-//     some milliseconds to it, as on a network (far.go).
+//   - Collecting disks with data in those ways on a second Ceph whose OSD is far: each
+//     message from a client takes some milliseconds to it, as on a network (far.go).
 //   - The epochs that both cost the cluster's OSD map.
 //   - Terminates of OpenNebula's VMs: for each the hook's script is run (dash, curl)
 //     on a recorded message, and its disk removed; the time is until the last disk

@@ -229,7 +229,7 @@ func (b *bench) writes(ctx context.Context, stop <-chan struct{}) (took []time.D
 
 const (
 	clientImage = "client"
-	clientSize  = 64 << 20
+	clientSize  = 8 << 20 // written over and over within seconds
 )
 
 // clientImageOf makes the image that a client writes to, and returns what ends it.

@@ -113,15 +113,16 @@ func (r *results) printCollection(w io.Writer) error {
 	script("adopt and seal without one", nb.alone)
 	script("adopt and seal beside one at a pace", nb.beside)
 	fmt.Fprintf(t, "\non a Ceph that is far\tworkers\tdisks\tper hour\tbare/h\tours ÷ bare\tepochs/1,000\tbare\tCPU ms/disk\tbare\n")
-	row("disks with data", r.far.workers, r.far.collect)
-	script("rbd trash purge, no seals, with data", r.far.trashPurge)
-	script("bare removals of such, and nothing else", r.far.removals)
-	script("adopt and seal before it", r.far.seals)
+	far := &r.far.collect
+	row("disks with data", far.workers, far.collect)
+	script("rbd trash purge, no seals, with data", far.trashPurge)
+	script("bare removals of such, and nothing else", far.removals)
+	script("adopt and seal before it", far.seals)
 	fmt.Fprintln(t)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
-	fmt.Fprintf(w, "a client's median write takes %s there, %s on the loopback\n", r.far.write.Round(time.Microsecond), nb.quiet().Round(time.Microsecond))
+	fmt.Fprintf(w, "each message to the far OSD is held back for up to %s, and by its timers: a client's median write takes %s there, %s on the loopback\n", farDelay, r.far.write.Round(time.Microsecond), nb.quiet().Round(time.Microsecond))
 	r.printPace(w)
 	return nil
 }

@@ -29,8 +29,8 @@ func sealByShell(ctx context.Context, lab *cephlab.Lab, pool string, names []str
 	return nil
 }
 
-// trashPurge empties the pool's trash with Ceph's own tool, which removes
-// several images at once.
+// trashPurge empties the pool's trash with Ceph's own tool, which removes one image
+// after the other, and several objects of each at once.
 func trashPurge(ctx context.Context, lab *cephlab.Lab, pool string) error {
 	_, err := lab.RBD(ctx, cephlab.Quarantine, "trash", "purge", "--no-progress", pool)
 	return err

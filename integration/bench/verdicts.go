@@ -107,8 +107,8 @@ func (r *results) collectVerdicts() []measure.Verdict {
 		{Name: "adopt_under_collect", Value: nb.beside.perSecond() / nb.alone.perSecond(), Unit: "ratio", Bar: barBeside},
 		{Name: "collect_vs_bare", Value: nb.collect.speed(), Unit: "ratio", Bar: barCollect},
 		{Name: "collect_vs_trash_purge", Value: nb.vsTrashPurge(), Unit: "ratio", Bar: barCollectTrash},
-		{Name: "collect_vs_bare_far", Value: r.far.collect.speed(), Unit: "ratio", Bar: barCollect},
-		{Name: "collect_vs_trash_purge_far", Value: r.far.vsTrashPurge(), Unit: "ratio", Bar: barCollectTrash},
+		{Name: "collect_vs_bare_far", Value: r.far.collect.collect.speed(), Unit: "ratio", Bar: barCollect},
+		{Name: "collect_vs_trash_purge_far", Value: r.far.collect.vsTrashPurge(), Unit: "ratio", Bar: barCollectTrash},
 		{Name: "epochs_per_1000_seals", Value: nb.seals.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
 		{Name: "epochs_per_1000_unseals", Value: nb.collect.ours.epochsPer1000(), Unit: "epochs", Bar: barSealEpochs, AtMost: true},
 	}...)

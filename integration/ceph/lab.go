@@ -54,9 +54,10 @@ type Options struct {
 	// own second, which measurements need; tests that make many snapshots are
 	// faster with less.
 	CommitInterval time.Duration
-	// Delay is the most that a message takes from a client to the OSD: each takes
-	// a time of its own between nothing and that, and none waits for another's, as
-	// on a network (Ceph's fault injection, ms_inject_delay_max). Zero is none.
+	// Delay is ms_inject_delay_max, Ceph's fault injection, for messages from clients
+	// to the OSD: each is held back for a time at random between nothing and that,
+	// and for what the messenger's timers need, while others go on, as on a network.
+	// Zero is none.
 	Delay time.Duration
 }
 

@@ -67,6 +67,8 @@ func TestClosedImageEndsNothing(t *testing.T) {
 	if !errors.Is(err, quarantine.ErrUnavailable) {
 		t.Errorf("the call ended with %v", err)
 	}
+	c.asking.Lock() // it has been asked
+	defer c.asking.Unlock()
 	select {
 	case <-c.shutOut:
 		t.Error("the client is taken for blocklisted")

@@ -90,17 +90,26 @@ func stepped[T any](steps quarantine.Steps, what string, call func() (T, error),
 }
 
 // note looks whether an error says that Ceph has blocklisted this connection:
-// then it answers nothing else any more.
+// then it answers nothing else any more. librbd has the same errno for an image that
+// it is just closing, so that an OSD is asked, which nobody waits for but Close. The
+// caller's call keeps the connection until note returns.
 func (c *Cluster) note(err error) {
-	if errnoOf(err) == syscall.ESHUTDOWN && c.refused() {
-		c.shutOutOnce.Do(func() { close(c.shutOut) })
+	if errnoOf(err) != syscall.ESHUTDOWN || !c.asking.TryLock() {
+		return
 	}
+	c.calls.Add(1)
+	go func() {
+		defer c.calls.Done()
+		defer c.asking.Unlock()
+		if c.refused() {
+			c.shutOutOnce.Do(func() { close(c.shutOut) })
+		}
+	}()
 }
 
-// refused asks for an object once more, without librbd, which has the same errno
-// for an image that it is just closing: an OSD refuses a blocklisted client's every
-// operation with it. What an OSD that has not heard of it yet still answers is
-// asked again after the next call.
+// refused asks for an object of each pool, without librbd: an OSD refuses a
+// blocklisted client's every operation. One that has not heard of it yet still
+// answers, and is asked again after the next call.
 func (c *Cluster) refused() bool {
 	c.mu.Lock()
 	ios := slices.Collect(maps.Values(c.ioctxs))

@@ -57,6 +57,7 @@ type Cluster struct {
 	// shutOut is closed when Ceph has blocklisted this connection.
 	shutOut     chan struct{}
 	shutOutOnce sync.Once
+	asking      sync.Mutex // held by who asks whether it has
 
 	canary chan struct{} // held by the one canary check that is under way
 	// lastCanary are the image ids of the canaries that were let go last; for the

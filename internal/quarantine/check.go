@@ -264,21 +264,44 @@ func (r *checkRun) lookAtEntry(ctx context.Context, key Key) []CheckFinding {
 	case err != nil:
 		return []CheckFinding{unreadable(key, err)}
 	}
+	switch there, err := r.images.HasImage(ctx, key); {
+	case err != nil:
+		return []CheckFinding{unreadable(key, err)}
+	case !there:
+		return r.hollow(ctx, key)
+	}
 	if strings.HasPrefix(e.Name, RestorePrefix) {
 		if left, known := r.leftover(ctx, key, e.Name); known {
 			return left
 		}
 	}
-	switch there, err := r.images.HasImage(ctx, key); {
-	case err != nil:
-		return []CheckFinding{unreadable(key, err)}
-	case !there:
-		return []CheckFinding{CheckHollowEntry.of(key,
-			fmt.Sprintf("%q is in the trash since %s, its image is gone, and the catalog does not know it", e.Name, e.DeletedAt.UTC().Format(time.RFC3339)),
-			fmt.Sprintf(nextHollow, key.PoolRef(), key.ImageID))}
-	}
 	return []CheckFinding{CheckNotAdopted.of(key,
 		fmt.Sprintf("%q is in the trash since %s, and the catalog does not know it", e.Name, e.DeletedAt.UTC().Format(time.RFC3339)), nextReconcile)}
+}
+
+// hollow looks at an entry of the trash that has no row and no image.
+func (r *checkRun) hollow(ctx context.Context, key Key) []CheckFinding {
+	// Once more: Ceph removes the entry after the image.
+	e, err := r.trash.FindInTrash(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return []CheckFinding{unreadable(key, err)}
+	}
+	what := fmt.Sprintf("%q is in the trash since %s, and the catalog does not know it; its image is gone", e.Name, e.DeletedAt.UTC().Format(time.RFC3339))
+	if !e.Removing {
+		return []CheckFinding{CheckHollowEntry.of(key, what+", and not by a removal of Ceph's: its data may be there", fmt.Sprintf(nextHeader, key.ImageID))}
+	}
+	if strings.HasPrefix(e.Name, RestorePrefix) {
+		switch left, err := r.ledger.nameLeft(ctx, r.images, key, strings.TrimSuffix(e.Name, discardSuffix)); {
+		case err != nil:
+			return []CheckFinding{unreadable(key, err)}
+		case left:
+			return []CheckFinding{CheckUnfinished.of(key, fmt.Sprintf("the removal of %q, which a restore left behind, was cut short", e.Name), nextCollect)}
+		}
+	}
+	return []CheckFinding{CheckHollowEntry.of(key, what+": a removal was cut short before its last step", fmt.Sprintf(nextHollow, key.PoolRef(), key.ImageID))}
 }
 
 // allNames looks for what explains each live image under a name of this
@@ -328,7 +351,8 @@ const (
 	nextReconcile = "quarantinectl run reconcile"
 	nextCollect   = "quarantinectl run collect"
 	nextIsolate   = "quarantinectl run isolate"
-	nextHollow    = "rbd trash rm --force %s/%s, which ends the removal"
+	nextHollow    = "rbd trash rm --force %s/%s"
+	nextHeader    = "ask who did that, and look for objects rbd_data.%s.* before anybody removes the entry: this service does not"
 	nextUnknown   = "rbd rm it, if nobody wants it: this service removes nothing that it does not know"
 	nextLook      = "quarantinectl show %s, and ask who did that: this service did not"
 )

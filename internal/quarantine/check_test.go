@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,12 +164,14 @@ func TestCheckFinds(t *testing.T) {
 			w.pass(checkSettle)
 			return key
 		}, quarantine.CheckNotAdopted},
-		{"an entry has no image", func(w *world, _ quarantine.Key) quarantine.Key {
-			key := w.create(vols, "other")
-			w.remove(key)
-			w.ceph.CloudHollow(key)
-			w.pass(checkSettle)
-			return key
+		{"a stranger's removal was cut short", func(w *world, _ quarantine.Key) quarantine.Key {
+			return w.hollow("other", true)
+		}, quarantine.CheckHollowEntry},
+		{"an entry lost its image's header", func(w *world, _ quarantine.Key) quarantine.Key {
+			return w.hollow("other", false)
+		}, quarantine.CheckHollowEntry},
+		{"a restore's name in the trash has no restore", func(w *world, _ quarantine.Key) quarantine.Key {
+			return w.hollow(quarantine.RestorePrefix+"0123.1", true)
 		}, quarantine.CheckHollowEntry},
 		{"a reserved name has no row", func(w *world, _ quarantine.Key) quarantine.Key {
 			return w.create(vols, quarantine.ReservedPrefix+"x")
@@ -242,6 +245,29 @@ func TestCheckFindsABrokenLog(t *testing.T) {
 	w.custody.unreadable = errors.New("the chain does not hold")
 	if found := w.check(); len(found) != 1 || found[0].Kind != quarantine.CheckLog || found[0].Disk != "" {
 		t.Fatalf("found %+v", found)
+	}
+}
+
+// hollow is an entry of the trash without an image, long after its death.
+func (w *world) hollow(name string, removing bool) quarantine.Key {
+	w.t.Helper()
+	key := w.create(vols, name)
+	w.remove(key)
+	w.ceph.CloudHollow(key, removing)
+	w.pass(checkSettle)
+	return key
+}
+
+// What to do about an entry without an image is told by what Ceph has begun: to end
+// the removal of what lost its header by hand would take the last trace of its data.
+func TestCheckOfHollowEntries(t *testing.T) {
+	for removing, want := range map[bool]string{true: "rbd trash rm --force volumes/", false: "look for objects rbd_data."} {
+		w := newWorld(t)
+		key := w.hollow("other", removing)
+		found := w.check()
+		if len(found) != 1 || !strings.Contains(found[0].Next, want) || !strings.Contains(found[0].Next, key.ImageID) {
+			t.Errorf("removing %t: %+v", removing, found)
+		}
 	}
 }
 

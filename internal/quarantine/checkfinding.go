@@ -43,8 +43,9 @@ const (
 	// CheckNotAdopted: an entry is in the trash for longer than an adoption takes,
 	// and no row has it.
 	CheckNotAdopted CheckKind = "not-adopted"
-	// CheckHollowEntry: an entry of the trash that no row has is all that is left of
-	// its image: somebody's removal ended before its last step.
+	// CheckHollowEntry: an entry of the trash that no row has is all that Ceph knows of
+	// its image. Somebody's removal was cut short before its last step; or, where
+	// Ceph has not begun to remove it, somebody removed its header by hand.
 	CheckHollowEntry CheckKind = "hollow-entry"
 	// CheckReservedName: an image is live under a name that this service keeps for
 	// itself, and nothing that it does explains that.

@@ -70,8 +70,9 @@ type Collector struct {
 	pressure *pressure
 	// room, where not nil, evicts from pools that are too full.
 	room *room
-	// leaving has, for each image on which a disk stands that this pass purges, that
-	// disk's id: whether the image is free of it in time would be chance.
+	// leaving has the disks on which others stand that are due in this pass, too, and
+	// one of those: whether it has gone when the disk is asked for would be chance.
+	// "": none of those that were looked at.
 	leaving map[Key]string
 }
 

@@ -368,6 +368,29 @@ func TestCollectTakesAParentAfterItsClone(t *testing.T) {
 	}
 }
 
+// A row can have missed that its disk stands alone by now: what it stood on goes all
+// the same, also when the disk itself cannot.
+func TestCollectTakesAParentThatNothingStandsOn(t *testing.T) {
+	w := newWorld(t)
+	parent := w.base("base")
+	child := w.child("base", "clone", false)
+	w.remove(parent)
+	w.adopt(parent)
+	w.done(w.ceph.FlattenImage(w.ctx, child, nil))
+	if d := w.disk(child); !d.Pins() {
+		t.Fatal("the row knows")
+	}
+	if _, err := w.ceph.CloudWatch(child, "qemu"); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(retain)
+	w.collect()
+	w.pass(grace)
+	w.collect()
+	w.is(child, quarantine.Expiring)
+	w.is(parent, quarantine.Purged)
+}
+
 // sink is where an export goes. wait, where not nil, is waited for at the
 // first byte.
 type sink struct {

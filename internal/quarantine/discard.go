@@ -177,6 +177,8 @@ type candidate struct {
 	key     Key
 	name    string
 	inTrash bool
+	// removing: Ceph has begun to remove it from there.
+	removing bool
 }
 
 // leftovers discards what restores left behind that were cut short: clones that
@@ -196,7 +198,7 @@ func (c *Collector) leftovers(ctx context.Context, rep *Report, now time.Time) e
 		err = c.trash.EachTrash(ctx, pool.PoolRef, func(page []TrashEntry) error {
 			for _, e := range page {
 				if strings.HasPrefix(e.Name, RestorePrefix) {
-					found = append(found, candidate{key: e.Key, name: e.Name, inTrash: true})
+					found = append(found, candidate{key: e.Key, name: e.Name, inTrash: true, removing: e.Removing})
 				}
 			}
 			return nil
@@ -266,24 +268,29 @@ func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now 
 	return nil
 }
 
-// freeName frees the name that a restore took and died before there was a clone:
-// Ceph makes the name first. No image goes with it: that there is none, Ceph has
-// said.
+// freeName frees the name that a restore took and died before there was a clone,
+// because Ceph makes the name first; and the entry in the trash of a restore's clone
+// whose removal was cut short, because Ceph removes that last. No image goes with
+// either: that there is none, Ceph has said, and of an entry that it was being
+// removed.
 func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) error {
-	if f.inTrash {
-		return nil // on its way out
+	if f.inTrash && !f.removing {
+		return nil // its image was not removed by Ceph; a check tells of it
 	}
-	left, err := c.ledger.nameLeft(ctx, c.images, f.key, f.name)
+	left, err := c.ledger.nameLeft(ctx, c.images, f.key, strings.TrimSuffix(f.name, discardSuffix))
 	if err != nil || !left {
 		return err
 	}
 	id := diskOfRestore(f.name)
 	it := ReportItem{Disk: id, Pool: f.key.PoolRef().String(), Name: f.name, Act: "discard", Reason: "a restore was cut short before there was a clone of this name"}
+	point, free := "discard.name", func() error { return c.remover.FreeName(ctx, f.key, f.name) }
+	if f.inTrash {
+		it.Reason = "the removal of a restore's clone was cut short before its entry in the trash went"
+		point, free = "discard.remove", func() error { return c.remover.Remove(ctx, f.key, nil) }
+	}
 	if !rep.DryRun {
 		e := Entry{Act: "discard", Actor: rep.Actor, Reason: it.Reason, Key: &f.key, Detail: map[string]string{"image": f.key.String(), "name": f.name}}
-		err := c.ledger.witnessed(ctx, Disk{ID: id}, e, func() error {
-			return c.ledger.around("discard.name", func() error { return c.remover.FreeName(ctx, f.key, f.name) })
-		})
+		err := c.ledger.witnessed(ctx, Disk{ID: id}, e, func() error { return c.ledger.around(point, free) })
 		if err != nil {
 			it.Error = err.Error()
 		}

@@ -3,6 +3,7 @@ package quarantine_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,42 @@ func TestLeftoverIsDiscarded(t *testing.T) {
 	w.intact(disk)
 	if got := w.custody.of(disk); got[len(got)-1] != "discard done" || got[len(got)-2] != "discard intent" {
 		t.Errorf("custody: %q", got)
+	}
+}
+
+// What a crash cut short when all but the clone's entry in the trash had gone is
+// ended. An entry whose image Ceph has not begun to remove stays, and so does one of
+// whose restore the custody log knows nothing.
+func TestDiscardCutShortIsEnded(t *testing.T) {
+	t.Parallel()
+	for removing, want := range map[bool]quarantine.CheckKind{true: quarantine.CheckUnfinished, false: quarantine.CheckHollowEntry} {
+		t.Run(fmt.Sprint("removing ", removing), func(t *testing.T) {
+			w := newCloudWorld(t)
+			disk, clone := w.stranded(quarantine.AsVolume)
+			w.pass(time.Hour)
+			w.ceph.FailNext("Remove", 1, quarantine.ErrUnavailable)
+			w.collect()
+			w.ceph.CloudHollow(clone, removing)
+			strange := w.hollow(quarantine.RestorePrefix+disk.DiskID()+".ffff", true)
+			kinds := map[string]quarantine.CheckKind{}
+			for _, f := range w.check() {
+				kinds[f.ImageID] = f.Kind
+			}
+			if len(kinds) != 2 || kinds[clone.ImageID] != want || kinds[strange.ImageID] != quarantine.CheckHollowEntry {
+				t.Errorf("a check finds %v", kinds)
+			}
+			plan := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+			if rep := w.collect(); !slices.Equal(plan.Items, rep.Items) {
+				t.Errorf("planned %+v\ndid     %+v", plan.Items, rep.Items)
+			}
+			if _, there := w.ceph.Look(clone); there == removing {
+				t.Errorf("the entry of the clone is there: %t", there)
+			}
+			if _, there := w.ceph.Look(strange); !there {
+				t.Error("the strange entry is gone")
+			}
+			w.intact(disk)
+		})
 	}
 }
 

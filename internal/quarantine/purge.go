@@ -39,7 +39,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 			return nil
 		}
 		inOrderOfSeals(page)
-		c.leave(page)
+		c.leave(ctx, page)
 		items, err := c.purgeSome(ctx, rep, page)
 		for i, it := range items {
 			if it.Error != "" || rep.DryRun {
@@ -57,21 +57,35 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 	return nil
 }
 
-// leave notes on what the disks stand that are purged now.
-func (c *Collector) leave(disks []Disk) {
+// leave notes which disks stand on which that may go in this pass. A row may have
+// missed that its disk stands alone by now, so that Ceph is asked, before any goes.
+func (c *Collector) leave(ctx context.Context, disks []Disk) {
 	for i := range disks {
-		if d := &disks[i]; d.Pins() && !c.keptByRoom(d) {
-			c.leaving[d.Parent.Key] = d.ID
+		d := &disks[i]
+		if !d.Pins() || c.keptByRoom(d) {
+			continue
+		}
+		on := d.Parent.Key
+		if _, known := c.leaving[on]; !known {
+			c.leaving[on] = ""
+			// Few stand on what is in quarantine; of a base image Ceph would list every
+			// clone.
+			if p, err := c.ledger.disks.Disk(ctx, on.DiskID()); err != nil || p.State != Expiring {
+				continue
+			}
+			if in, err := c.remover.Inspect(ctx, on); err != nil || len(in.Dependents) > 0 {
+				c.leaving[on] = d.ID
+			}
 		}
 	}
 }
 
-// stoodOn returns ErrBusy where a disk stands on this one that leaves (Collector.leaving):
-// a plan, in which it is still there, then says what the run does. The next pass takes
-// this one.
+// stoodOn returns ErrBusy where another disk that is due stands on this one
+// (Collector.leaving): a plan, in which that one is still there, then says what the
+// run does. The next pass takes this one.
 func (c *Collector) stoodOn(d *Disk) error {
-	if child, ok := c.leaving[d.Key]; ok {
-		return fmt.Errorf("disk %s: %w: disk %s stands on it and goes in this pass, so that it can go in the next", d.ID, ErrBusy, child)
+	if child := c.leaving[d.Key]; child != "" {
+		return fmt.Errorf("disk %s: %w: disk %s, which is due too, stands on it; a later pass takes it", d.ID, ErrBusy, child)
 	}
 	return nil
 }
@@ -145,19 +159,25 @@ func (c *Collector) purgeSome(ctx context.Context, rep *Report, disks []Disk) ([
 		if rep.DryRun && c.keptByRoom(&d) {
 			return ReportItem{Error: "it would be back in quarantine"} // and in no page
 		}
-		err := c.stoodOn(&d)
-		if err == nil && rep.DryRun {
-			_, err = c.purgeable(ctx, d, c.remover.Inspect)
-		} else if err == nil {
-			if err = c.wait(ctx, &d); err == nil {
-				err = c.purge(ctx, d, rep.Actor, item.Reason)
-			}
-		}
-		if err != nil {
+		if err := c.purgeOrPlan(ctx, rep, d, item.Reason); err != nil {
 			item.Error = err.Error()
 		}
 		return item
 	})
+}
+
+func (c *Collector) purgeOrPlan(ctx context.Context, rep *Report, d Disk, reason string) error {
+	if err := c.stoodOn(&d); err != nil {
+		return err
+	}
+	if rep.DryRun {
+		_, err := c.purgeable(ctx, d, c.remover.Inspect)
+		return err
+	}
+	if err := c.wait(ctx, &d); err != nil {
+		return err
+	}
+	return c.purge(ctx, d, rep.Actor, reason)
 }
 
 // wait waits for the turn of the disk's purge, by the budgets, and looks then

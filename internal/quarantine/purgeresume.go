@@ -14,7 +14,7 @@ func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error 
 	if err != nil {
 		return fmt.Errorf("find the purges to go on with: %w", err)
 	}
-	c.leave(disks)
+	c.leave(ctx, disks)
 	_, err = c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
 		item := c.item(d, "finish", "its purge was cut short")
 		if !rep.DryRun {

@@ -87,7 +87,9 @@ func (m restoreMark) leftover(name string) bool {
 
 // discardName is what a copy is called for the moment in which it is taken out
 // of the trash to be removed: no cloud knows that name.
-func (m restoreMark) discardName() string { return m.Name + ".discard" }
+func (m restoreMark) discardName() string { return m.Name + discardSuffix }
+
+const discardSuffix = ".discard"
 
 // vouched reports whether the custody log knows of the restore that the mark
 // speaks of. A mark is metadata on an image in a pool of the cloud's, and who

@@ -189,13 +189,14 @@ func (c *Ceph) CloudForceRemove(key quarantine.Key) error {
 	return nil
 }
 
-// CloudHollow ends an image that is in the trash, but for its entry there, as a
-// removal does that is cut short before its last step.
-func (c *Ceph) CloudHollow(key quarantine.Key) {
+// CloudHollow ends an image that is in the trash, but for its entry there: as a
+// removal does that is cut short before its last step, or, without Ceph, as one does
+// who removes the image's header.
+func (c *Ceph) CloudHollow(key quarantine.Key, removing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if img := c.images[key]; img != nil && img.trash != nil {
-		img.hollow = true
+		img.hollow, img.trash.removing = true, removing
 	}
 }
 

@@ -62,6 +62,7 @@ type image struct {
 
 type trashInfo struct {
 	deletedAt, until time.Time
+	removing         bool
 }
 
 func (i *image) snap(name string) *snapshot {

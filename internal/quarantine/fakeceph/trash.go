@@ -55,7 +55,7 @@ func (c *Ceph) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.
 }
 
 func (i *image) entry() quarantine.TrashEntry {
-	return quarantine.TrashEntry{Key: i.key, Name: i.name, DeletedAt: i.trash.deletedAt, ProtectedUntil: i.trash.until}
+	return quarantine.TrashEntry{Key: i.key, Name: i.name, DeletedAt: i.trash.deletedAt, ProtectedUntil: i.trash.until, Removing: i.trash.removing}
 }
 
 // MoveToTrash moves a live image to the trash.
