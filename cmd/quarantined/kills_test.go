@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -210,8 +211,12 @@ func (k *killing) agree(turned time.Duration) {
 	settle := func(when string) {
 		t.Helper()
 		// Ceph takes a daemon that was killed for a user of its images for 30 s.
-		deadline := time.Now().Add(5 * time.Minute)
+		begun, forget := time.Now(), sync.OnceFunc(k.forgetTheDead)
+		deadline := begun.Add(5 * time.Minute)
 		for {
+			if time.Since(begun) > time.Minute {
+				forget()
+			}
 			var failed []quarantine.ReportItem
 			for _, job := range []string{quarantine.JobReconcile, quarantine.JobIsolate, quarantine.JobCollect, quarantine.JobReconcile} {
 				for _, item := range p.tryJob(job).Items {
@@ -268,6 +273,19 @@ func (k *killing) agree(turned time.Duration) {
 	}
 	if copies == 0 || states[string(quarantine.Purged)] == 0 {
 		t.Errorf("%d copies, %v: the kills did not hit what they were to", copies, states)
+	}
+}
+
+// forgetTheDead makes the OSD load the headers of images anew. A client that is killed
+// in the very moment in which it opens an image stays its watcher for as long as the
+// OSD has the header in its cache (https://tracker.ceph.com/issues/58120; tried: 22 of
+// 400 did, also blocklisted, and none once other objects had been written).
+func (k *killing) forgetTheDead() {
+	for _, spec := range []string{k.spec, k.evidence} {
+		pool, _, _ := strings.Cut(spec, "/")
+		if _, err := k.lab.Rados(k.ctx, cephlab.Admin, "--pool", pool, "bench", "5", "write", "-t", "16", "-b", "4096"); err != nil {
+			k.t.Fatal(err)
+		}
 	}
 }
 
