@@ -257,18 +257,19 @@ func (r *checkRun) lookAtEntry(ctx context.Context, key Key) []CheckFinding {
 	case !errors.Is(err, ErrNotFound):
 		return []CheckFinding{unreadable(key, err)}
 	}
+	// Before the entry, which Ceph removes after the image.
+	there, err := r.images.HasImage(ctx, key)
+	if err != nil {
+		return []CheckFinding{unreadable(key, err)}
+	}
 	e, err := r.trash.FindInTrash(ctx, key)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return []CheckFinding{unreadable(key, err)}
-	}
-	switch there, err := r.images.HasImage(ctx, key); {
-	case err != nil:
-		return []CheckFinding{unreadable(key, err)}
 	case !there:
-		return r.hollow(ctx, key)
+		return r.hollow(ctx, key, e)
 	}
 	if strings.HasPrefix(e.Name, RestorePrefix) {
 		if left, known := r.leftover(ctx, key, e.Name); known {
@@ -280,15 +281,7 @@ func (r *checkRun) lookAtEntry(ctx context.Context, key Key) []CheckFinding {
 }
 
 // hollow looks at an entry of the trash that has no row and no image.
-func (r *checkRun) hollow(ctx context.Context, key Key) []CheckFinding {
-	// Once more: Ceph removes the entry after the image.
-	e, err := r.trash.FindInTrash(ctx, key)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
-		return []CheckFinding{unreadable(key, err)}
-	}
+func (r *checkRun) hollow(ctx context.Context, key Key, e TrashEntry) []CheckFinding {
 	what := fmt.Sprintf("%q is in the trash since %s, and the catalog does not know it; its image is gone", e.Name, e.DeletedAt.UTC().Format(time.RFC3339))
 	if !e.Removing {
 		return []CheckFinding{CheckHollowEntry.of(key, what+", and not by a removal of Ceph's: its data may be there", fmt.Sprintf(nextHeader, key.ImageID))}
