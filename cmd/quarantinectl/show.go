@@ -154,7 +154,7 @@ func showImage(p *page, d wire.Disk) {
 	p.field("size", size(d.SizeBytes)+",", used)
 	p.field("captured", d.Capture+",", sealed)
 	if !d.SealBrokenAt.IsZero() {
-		p.field("seal broken", exact(d.SealBrokenAt)+" by somebody else: what is sealed now was taken after that")
+		p.field("seal broken", exact(d.SealBrokenAt)+": what is sealed now was taken after that")
 	}
 	if d.Parent != nil {
 		p.field("cloned from", standsOn(*d.Parent))

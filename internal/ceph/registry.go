@@ -88,11 +88,14 @@ func (r *Registry) Pools() []quarantine.Pool {
 	return pools
 }
 
+// cluster returns the cluster. One that is not in the configuration, maybe any more, is
+// ErrUnavailable: it cannot be asked, and of ErrNotFound it would follow that its
+// images are gone.
 func (r *Registry) cluster(fsid string) (*Cluster, error) {
 	if c := r.byFSID[fsid]; c != nil {
 		return c, nil
 	}
-	return nil, fmt.Errorf("cluster %q is not in the configuration: %w", fsid, quarantine.ErrNotFound)
+	return nil, fmt.Errorf("cluster %q is not in the configuration: %w", fsid, quarantine.ErrUnavailable)
 }
 
 // pool returns the cluster and the I/O context of a pool.

@@ -53,7 +53,8 @@ func inspectOpen(ioctx *rados.IOContext, id string, img *rbd.Image, own uint64) 
 	if err != nil {
 		return in, err
 	}
-	in.Dependents, in.Watched = append(clones, watchers...), len(watchers) > 0
+	in.Cloned, in.Watched = len(clones) > 0, len(watchers) > 0
+	in.Dependents = append(clones, watchers...)
 	if err := sizes(img, &in); err != nil {
 		return in, err
 	}

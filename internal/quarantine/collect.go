@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,9 +46,11 @@ import (
 //	   go, and last the seal. A lost catalog finds the record on the image,
 //	   seals it again and lets it expire again. Of an image of more than four
 //	   gigabytes the data is then freed from the end, in steps (trim), if nobody
-//	   has opened it since b. What is smaller than it was is never sealed again:
-//	   a crash, or a refusal, between the steps leaves the row purging, and the
-//	   next pass goes on.
+//	   has opened it since b. What is smaller than it was is not sealed again at
+//	   anybody's wish: a crash, or a refusal, between the steps leaves the row
+//	   purging, and the next pass goes on. What was unsealed, and is sealed again
+//	   because of a hold or a lost catalog, is marked as a seal that was broken
+//	   (takeBack, imported), unless it is known that no removal had begun.
 //	g. It is moved to the trash with no protection.
 //	h. The entry is removed without force, so that Ceph's own refusals
 //	   (snapshots, watchers, clones that came up since b) still stand.
@@ -108,7 +112,8 @@ func (c *Collector) ConfirmClock(ctx context.Context, actor string) error {
 // last seen is never older than the shortest schedule.
 func (c *Collector) ClockTrusted(ctx context.Context) error { return c.clock.observe(ctx) }
 
-// Run performs one pass. What it would do, with DryRun, is what it does.
+// Run performs one pass. What it would do, with DryRun, is what it does, but for disks
+// whose record on the image promises more than the catalog (expirable).
 func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report {
 	now := c.ledger.clock().UTC()
 	rep := Report{Job: JobCollect, DryRun: o.DryRun, Actor: actor, StartedAt: now, Items: []ReportItem{}}
@@ -288,11 +293,19 @@ func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, may
 }
 
 // inParallel calls work(0) … work(n-1), at most workers at once, and waits for
-// them. It starts no more when ctx ends, and then returns its error.
+// them. It starts no more when ctx ends, and then returns its error. A panic in one of
+// them is the caller's, when all have ended: in a goroutine of its own it would end the
+// daemon, past the caller's recover.
 func inParallel(ctx context.Context, workers, n int, work func(i int)) error {
 	var wg sync.WaitGroup
+	var panicked atomic.Pointer[string]
 	slots := make(chan struct{}, max(workers, 1))
-	defer wg.Wait()
+	defer func() {
+		wg.Wait()
+		if p := panicked.Load(); p != nil {
+			panic(*p)
+		}
+	}()
 	for i := range n {
 		select {
 		case slots <- struct{}{}:
@@ -303,6 +316,12 @@ func inParallel(ctx context.Context, workers, n int, work func(i int)) error {
 		go func() {
 			defer wg.Done()
 			defer func() { <-slots }()
+			defer func() {
+				if p := recover(); p != nil {
+					text := fmt.Sprintf("%v\n%s", p, debug.Stack())
+					panicked.CompareAndSwap(nil, &text)
+				}
+			}()
 			work(i)
 		}()
 	}

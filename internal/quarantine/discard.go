@@ -259,7 +259,11 @@ func (c *Collector) leftover(ctx context.Context, rep *Report, f candidate, now 
 	case offered:
 		it.Act, it.Reason = "leftover", it.Reason+" while the image service was taking it over; look there whether it has, else remove it by hand"
 		l.log.Warn("a restore left an image behind that the image service may have", "pool", it.Pool, "name", m.Name, "image_id", f.key.ImageID)
-	case !rep.DryRun:
+	case rep.DryRun:
+		if _, err := c.discardable(ctx, f.key); err != nil && !errors.Is(err, ErrNotFound) {
+			it.Error = err.Error()
+		}
+	default:
 		if err := c.DiscardClone(ctx, rep.Actor, f.key, it.Reason); err != nil {
 			it.Error = err.Error()
 		}

@@ -144,7 +144,8 @@ type Disk struct {
 	// its snapshots there.
 	DataPool string `json:"data_pool,omitempty"`
 	// SealBrokenAt is when it was noticed last that somebody else had removed or
-	// replaced the seal. The present seal, if there is one, was taken after that:
+	// replaced the seal, or that a purge had been taken back which had taken it off and
+	// maybe begun to remove the data. The present seal, if there is one, was taken after that:
 	// what the disk held at its deletion may have been altered in between.
 	SealBrokenAt time.Time `json:"seal_broken_at,omitzero"`
 	// EarlyBy is who asked for the disk to be purged before its time, or

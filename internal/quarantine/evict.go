@@ -238,14 +238,14 @@ func (c *Collector) evictOne(ctx context.Context, id string, q ShareQuery, actor
 	defer unlock()
 	d, err := c.evictable(ctx, id, q)
 	if err != nil {
-		return err
+		return c.renewal(ctx, d, err)
 	}
 	if now := c.ledger.clock(); now.Before(q.Now) {
 		// The mark would be older than it is, and the grace over too soon. One whose
 		// time is over is safe from that: by such a clock it is not.
 		return refusedf("the clock went back to %s while the pass was under way", now.UTC().Format(time.RFC3339))
 	}
-	_, err = c.markExpiring(ctx, d, actor, reason, EarlyByCapacity)
+	_, err = c.mark(ctx, d, Entry{Act: "expire", Actor: actor, Reason: reason}, EarlyByCapacity)
 	return err
 }
 
@@ -276,7 +276,8 @@ func (c *Collector) evictable(ctx context.Context, id string, q ShareQuery) (Dis
 	if len(seenOn.Dependents) > 0 {
 		return d, fmt.Errorf("disk %s: %w: %v depend on it", id, ErrBusy, seenOn.Dependents)
 	}
-	return d, nil
+	// It could not be marked, and another must make the room.
+	return d, c.recordAgrees(&d, seenOn.Record)
 }
 
 // spared returns what spares the disk from eviction, or nil.

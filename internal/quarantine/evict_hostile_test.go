@@ -8,6 +8,8 @@ import (
 	"quarantine/internal/quarantine/fakeceph"
 )
 
+// A disk that was evicted, whose time is over meanwhile, and for which there is room
+// again, is not purged for its eviction, and without it it is one of the last
 // of its kind, so it stays.
 func TestEvictedLastOfKindStaysWhenThereIsRoom(t *testing.T) {
 	w := newWorld(t)

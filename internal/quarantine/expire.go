@@ -35,8 +35,8 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 			return nil
 		}
 		items, err := c.parallel(ctx, rep, page, c.mayRemove, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d) })
-		for _, it := range items {
-			if it.Error != "" || rep.DryRun {
+		for i, it := range items {
+			if rep.DryRun || it.Error != "" && c.stays(ctx, &page[i]) {
 				stay++
 			}
 			if it.Error == "" {
@@ -52,12 +52,11 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 
 func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportItem {
 	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
-	err := c.ledger.lastOfKind(ctx, &d)
-	if err == nil {
-		_, err = c.inTrash(ctx, &d)
-	}
-	if err == nil && !rep.DryRun {
-		_, err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
+	var err error
+	if rep.DryRun {
+		_, err = c.expirable(ctx, d.ID)
+	} else {
+		err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
 	}
 	if errors.Is(err, errLastOfKind) {
 		item.Act = "" // as it should be: passed over, and not in the report
@@ -69,51 +68,76 @@ func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportIt
 }
 
 // expire marks one disk, if its time is still over.
-func (c *Collector) expire(ctx context.Context, id, actor, reason string) (Disk, error) {
+func (c *Collector) expire(ctx context.Context, id, actor, reason string) error {
 	unlock, err := c.ledger.lock(ctx, id)
 	if err != nil {
-		return Disk{}, err
+		return err
 	}
 	defer unlock()
+	d, err := c.expirable(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := c.markable(ctx, &d); err != nil {
+		return c.renewal(ctx, d, err)
+	}
+	_, err = c.mark(ctx, d, Entry{Act: "expire", Actor: actor, Reason: reason}, "")
+	return err
+}
+
+// expirable reads the disk again and returns it if it may be marked because its time
+// is over, or why not. A plan asks no more: the records of the thousands of images that
+// a pass may mark would each have to be opened for. Where one promises more than its row,
+// the run does not mark it, and says so; a check of everything finds it before.
+func (c *Collector) expirable(ctx context.Context, id string) (Disk, error) {
 	d, err := c.ledger.disks.Disk(ctx, id)
 	if err != nil {
 		return d, err
 	}
-	now := c.ledger.clock().UTC()
-	if d.State != Quarantined || !due(&d, now) {
+	if now := c.ledger.clock().UTC(); d.State != Quarantined || !due(&d, now) {
 		return d, refusedf("disk %s is %s and not due", id, d.State)
 	}
 	if err := c.ledger.lastOfKind(ctx, &d); err != nil {
 		return d, err
 	}
-	return c.markExpiring(ctx, d, actor, reason, "")
+	_, err = c.inTrash(ctx, &d)
+	return d, err
 }
 
-func (c *Collector) markExpiring(ctx context.Context, d Disk, actor, reason, earlyBy string) (Disk, error) {
-	return c.mark(ctx, d, Entry{Act: "expire", Actor: actor, Reason: reason}, earlyBy)
-}
-
-func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (Disk, error) {
-	var saved Disk
-	// Before the record is written over.
+// markable returns what on the disk's image speaks against a mark, or nil. It is asked
+// before the record is written over.
+func (c *Collector) markable(ctx context.Context, d *Disk) error {
 	seenOn, err := c.remover.Inspect(ctx, d.Key)
 	if err != nil {
-		return d, fmt.Errorf("read the record of disk %s: %w", d.ID, err)
+		return fmt.Errorf("read the record of disk %s: %w", d.ID, err)
 	}
-	if err := c.recordAgrees(ctx, d, seenOn.Record); err != nil {
-		return d, err
-	}
+	return c.recordAgrees(d, seenOn.Record)
+}
+
+// mark marks a disk that is markable, or that was marked to make room; earlyBy is who
+// has it go before its time.
+func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (Disk, error) {
 	if earlyBy != "" {
 		e.Detail = withDetail(e.Detail, detailEarlyBy, earlyBy)
 	}
-	err = c.ledger.witnessed(ctx, d, e, func() (err error) {
-		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: e.Actor, Reason: e.Reason}, func(n *Disk) {
+	var saved Disk
+	err := c.ledger.witnessed(ctx, d, e, func() (err error) {
+		set := func(n *Disk) {
 			n.ExpiringAt = c.ledger.clock().UTC().Truncate(time.Second)
-			n.EarlyBy = earlyBy
+			n.EarlyBy, n.EarlyReason = earlyBy, ""
 			if earlyBy == EarlyByCapacity {
 				n.EarlyReason = e.Reason
 			}
-		})
+		}
+		if d.State == Expiring {
+			next := d
+			set(&next)
+			if saved, err = c.ledger.disks.PutDisk(ctx, next); err != nil {
+				return fmt.Errorf("disk %s: write the catalog: %w", d.ID, err)
+			}
+			return nil
+		}
+		saved, err = c.ledger.move(ctx, d, Expiring, Entry{Actor: e.Actor, Reason: e.Reason}, set)
 		return err
 	})
 	if err != nil {
@@ -122,18 +146,12 @@ func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (
 	return c.ledger.softSync(ctx, saved), nil
 }
 
-// ExpireEarly marks a disk for purge before its time, at a person's request.
-// It frees nothing: a later pass does, after the grace, unless a hold or an
-// extension comes first. ErrRefused under a hold, under compliance, and before the
-// least time of its rule is over.
-func (c *Collector) ExpireEarly(ctx context.Context, actor, id, reason string) (Disk, error) {
-	if err := errors.Join(required(actor, "who"), required(reason, "a reason")); err != nil {
-		return Disk{}, err
-	}
-	return c.expireEarly(ctx, id, Entry{Act: "expire", Actor: actor, Reason: reason}, func(*Disk) error { return nil })
-}
-
-// expireEarly is ExpireEarly, where stands has nothing against it.
+// expireEarly marks a disk for purge before its time, at the request of two people
+// (EarlyPurge), where stands has nothing against it. It frees nothing: a later pass
+// does, after the grace, unless a hold or an extension comes first. ErrRefused under a
+// hold, under compliance, and before the least time of its rule is over. One that was
+// marked to make room stays marked from now on, though there be room again, and its
+// grace begins anew.
 func (c *Collector) expireEarly(ctx context.Context, id string, e Entry, stands func(*Disk) error) (Disk, error) {
 	unlock, err := c.ledger.lock(ctx, id)
 	if err != nil {
@@ -151,11 +169,11 @@ func (c *Collector) expireEarly(ctx context.Context, id string, e Entry, stands 
 	switch {
 	case d.Held():
 		return d, c.ledger.refuse(ctx, d, e, mayCutShort(&d, c.ledger.clock().UTC()))
-	case d.State == Expiring:
+	case d.State == Expiring && d.EarlyBy != EarlyByCapacity:
 		return d, nil
 	case d.State == Pending || d.State == Restoring || d.State == Purging:
 		return d, fmt.Errorf("disk %s is %s: %w", id, d.State, ErrBusy)
-	case d.State != Quarantined:
+	case d.State != Quarantined && d.State != Expiring:
 		return d, c.ledger.refuse(ctx, d, e, refusedf("disk %s is %s", id, d.State))
 	}
 	if err := mayCutShort(&d, c.ledger.clock().UTC()); err != nil {
@@ -163,6 +181,9 @@ func (c *Collector) expireEarly(ctx context.Context, id string, e Entry, stands 
 	}
 	if err := stands(&d); err != nil {
 		return d, c.ledger.refuse(ctx, d, e, err)
+	}
+	if err := c.markable(ctx, &d); err != nil {
+		return d, c.renewal(ctx, d, err)
 	}
 	return c.mark(ctx, d, e, e.Actor)
 }

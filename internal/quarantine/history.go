@@ -41,7 +41,8 @@ type history struct {
 	isolate   bool
 	// sealID is the seal that it took last; 0 where the log does not say.
 	sealID uint64
-	// sealBroken is when somebody else was last seen to have broken the seal.
+	// sealBroken is when the seal was last seen to have been off: somebody else broke
+	// it, or a purge was taken back that may have begun to remove the disk.
 	sealBroken time.Time
 	// deletion is the id of the Deletion it was joined with last.
 	deletion string
@@ -150,13 +151,19 @@ func replay(entries []Entry) history {
 			if i := openHold(h.holds, e.Detail["case"]); i >= 0 {
 				h.holds[i].Released, h.holds[i].ReleaseBy, h.holds[i].ReleaseReason = e.At.UTC().Truncate(time.Second), e.Actor, e.Reason
 			}
-		case "expire", "purge-undone":
+		case actUnpurge:
 			h.expiring = true
-			if e.Act == "expire" {
-				h.earlyBy, h.earlyReason = e.Detail[detailEarlyBy], ""
-				if h.earlyBy == EarlyByCapacity {
-					h.earlyReason = e.Reason
-				}
+			if id := sealIDIn(e, detailSnapshotID); id != 0 {
+				h.sealID = id
+			}
+			if e.Detail[detailUnsealed] != "" {
+				h.sealBroken = e.At.UTC().Truncate(time.Second)
+			}
+		case "expire":
+			h.expiring = true
+			h.earlyBy, h.earlyReason = e.Detail[detailEarlyBy], ""
+			if h.earlyBy == EarlyByCapacity {
+				h.earlyReason = e.Reason
 			}
 		case "extend", actPolicyApplied, "kept", "restore", "restore-undone", "restored-outside", actUnevict:
 			h.expiring = false
@@ -180,8 +187,11 @@ func (h *history) shorten(e Entry) {
 	h.shortened = &Shortening{Request: id, RequestedBy: h.asked[id], ApprovedBy: e.Detail[detailApproved], From: from, To: until, Rule: e.Detail["rule"], Policy: e.Detail[detailPolicy]}
 }
 
-// actUnevict is the act of a custody entry that takes an eviction back.
-const actUnevict = "evict-undone"
+// The acts of custody entries that take an eviction and a purge back.
+const (
+	actUnevict = "evict-undone"
+	actUnpurge = "purge-undone"
+)
 
 // The keys of a custody entry's detail that replay reads.
 const (
@@ -193,6 +203,8 @@ const (
 	detailEarlyBy     = "early_by"
 	detailName        = "name"
 	detailIsolate     = "isolate"
+	// detailUnsealed, where not empty, says that nobody knows whether the disk is whole.
+	detailUnsealed = "unsealed"
 )
 
 // keep lets the disk have what it was promised: the later date, its compliance

@@ -133,7 +133,7 @@ func (h *Holds) change(ctx context.Context, id string, e Entry, edit func(d *Dis
 	if d.State == Purging && e.Act != "release" {
 		// The collector does not have it (its lock is ours): its purge was cut
 		// short, and may not have come to the image yet.
-		if d, err = takeBack(ctx, l, h.trash, h.clusters, d, e.Actor, e.Act+": "+e.Reason); err != nil {
+		if d, err = takeBack(ctx, l, h.trash, h.clusters, d, e.Actor, e.Act+": "+e.Reason, false); err != nil {
 			return d, l.refuse(ctx, d, e, fmt.Errorf("%w: disk %s is being purged: %w", ErrRefused, id, err))
 		}
 	}

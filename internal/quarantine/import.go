@@ -44,6 +44,9 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	}
 	d.Version, d.State = 0, ""
 	d.EarlyBy, d.EarlyReason, d.ExpiringAt, d.Intent = "", "", time.Time{}, ""
+	// A seal that is not there any more was taken off by somebody else, or by a purge,
+	// which may have gone on: what is sealed now is what is left.
+	unsure := !info.Sealed && (h.sealed || d.SizeBytes > info.SizeBytes)
 	d.Sealed, d.SizeBytes, d.ProtectedUntil = info.Sealed, info.SizeBytes, e.ProtectedUntil.UTC()
 	d.Parent = inherit(d.Key, d.Parent, info.Parent)
 	if err := a.importIdentity(ctx, &d, h); err != nil {
@@ -51,6 +54,11 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	}
 	a.importPromises(&d, h)
 	held := a.holdBy(ctx, &d, a.ledger.clock())
+	if unsure {
+		d.SealBrokenAt = a.ledger.clock().UTC().Truncate(time.Second)
+		why := "its seal was off when it was read from the record on the image: taken off by somebody else, or by a purge, which may have begun to remove it"
+		a.ledger.note(ctx, d, Entry{Act: actSealLost, Actor: "unknown", Reason: why, Detail: map[string]string{"name": d.OriginalName}})
+	}
 	to := Quarantined
 	switch {
 	case !info.Sealed || a.short(e.Key, e.ProtectedUntil):

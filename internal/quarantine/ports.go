@@ -141,8 +141,8 @@ type Inspection struct {
 	// Dependents names clones of the image's snapshots, watchers (clients that
 	// have it open), and the group that it is in.
 	Dependents []string
-	// Watched says that there are watchers among them.
-	Watched bool
+	// Watched says that there are watchers among them, Cloned that there are clones.
+	Watched, Cloned bool
 	// Record is the content of the metadata key of the disk's record; nil if
 	// there is none.
 	Record []byte

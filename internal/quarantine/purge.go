@@ -42,7 +42,7 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 		c.leave(ctx, page)
 		items, err := c.purgeSome(ctx, rep, page)
 		for i, it := range items {
-			if it.Error != "" || rep.DryRun {
+			if rep.DryRun || it.Error != "" && c.stays(ctx, &page[i]) {
 				stay++
 			}
 			if it.Error == "" {
@@ -55,6 +55,13 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 		}
 	}
 	return nil
+}
+
+// stays reports whether a disk that could not be dealt with is still in the state in
+// which it was found, and so in front of the next page.
+func (c *Collector) stays(ctx context.Context, d *Disk) bool {
+	now, err := c.ledger.disks.Disk(ctx, d.ID)
+	return err != nil || now.State == d.State
 }
 
 // leave notes which disks stand on which that may go in this pass. A row may have
@@ -73,7 +80,7 @@ func (c *Collector) leave(ctx context.Context, disks []Disk) {
 			if p, err := c.ledger.disks.Disk(ctx, on.DiskID()); err != nil || p.State != Expiring {
 				continue
 			}
-			if in, err := c.remover.Inspect(ctx, on); err != nil || len(in.Dependents) > 0 {
+			if in, err := c.remover.Inspect(ctx, on); err != nil || in.Cloned {
 				c.leaving[on] = d.ID
 			}
 		}
@@ -194,7 +201,10 @@ func (c *Collector) wait(ctx context.Context, d *Disk) error {
 }
 
 // inTrash returns the disk's entry in the trash, or why it is left to the
-// reconciler.
+// reconciler. ErrConflict also of one that Ceph has begun to remove, at somebody
+// else's word: Ceph gives it back to nobody, so that it could not be claimed. This
+// service takes the protection off before it has Ceph remove; a row that does not know
+// of that, of a backup, lets the purge come to its end.
 func (c *Collector) inTrash(ctx context.Context, d *Disk) (TrashEntry, error) {
 	e, err := c.trash.FindInTrash(ctx, d.Key)
 	switch {
@@ -202,6 +212,8 @@ func (c *Collector) inTrash(ctx context.Context, d *Disk) (TrashEntry, error) {
 		return e, errNotInTrash(d)
 	case err != nil:
 		return e, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+	case e.Removing && e.ProtectedUntil.After(c.ledger.clock()):
+		return e, fmt.Errorf("disk %s: %w: somebody else has begun to remove it from the trash, and its seal stopped that; `quarantinectl restore` makes a clone of it, if it is needed", d.ID, ErrConflict)
 	}
 	return e, nil
 }
@@ -233,7 +245,7 @@ func (c *Collector) purge(ctx context.Context, seen Disk, actor, reason string) 
 		return c.reprieve(ctx, d, actor, err)
 	}
 	if err != nil {
-		return err
+		return c.renewal(ctx, d, err)
 	}
 	e := Entry{Act: "purge", Actor: actor, Reason: reason, Detail: map[string]string{"name": d.OriginalName}}
 	return l.witnessed(ctx, d, e, func() error { // c
@@ -292,50 +304,7 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk, look func(context.
 	if len(seenOn.Dependents) > 0 {
 		return d, fmt.Errorf("disk %s: %w: %v depend on it", d.ID, ErrBusy, seenOn.Dependents)
 	}
-	return d, c.recordAgrees(ctx, d, seenOn.Record)
-}
-
-// recordAgrees looks at the record on the image, which another daemon with
-// another catalog, or this one before its catalog was put back from a backup,
-// may have written: if it promises more than the row, nothing is expired or
-// purged.
-func (c *Collector) recordAgrees(ctx context.Context, d Disk, record []byte) error {
-	on, err := DecodeRecord(d.Key, record)
-	if err != nil {
-		// The row is what counts; the reconciler writes it over.
-		d.RecordStale = true
-		if _, perr := c.ledger.disks.PutDisk(ctx, d); perr != nil {
-			err = errors.Join(err, perr)
-		}
-		return fmt.Errorf("disk %s: %w: its record cannot be read; the next reconcile run renews it: %w", d.ID, ErrRefused, err)
-	}
-	return recordAllows(&on, &d, c.ledger.clock().UTC())
-}
-
-// recordAllows returns what the record on the image promises and the row does not,
-// and that keeps the disk, or nil.
-func recordAllows(on, d *Disk, now time.Time) error {
-	for _, h := range on.OpenHolds() {
-		if openHold(d.Holds, h.CaseID) < 0 {
-			return refusedf("disk %s: the record on its image has a hold of case %s that the catalog does not know; `catalog rebuild` takes it over", d.ID, h.CaseID)
-		}
-	}
-	strict := *d
-	strict.Decision = d.Decision.atLeast(on.Decision)
-	switch {
-	case on.RetainUntil.After(d.RetainUntil):
-		return refusedf("disk %s: the record on its image keeps it until %s, the catalog until %s; `catalog rebuild` takes the later date over",
-			d.ID, on.RetainUntil.UTC().Format(time.RFC3339), d.RetainUntil.UTC().Format(time.RFC3339))
-	case on.WantsCopy() && !d.WantsCopy():
-		return refusedf("disk %s: by the record on its image it is to be copied to the evidence pool first, and the catalog does not know; `catalog rebuild` takes it over", d.ID)
-	case strict.Decision.KeepLast != d.Decision.KeepLast:
-		return refusedf("disk %s: by the record on its image the last %s are kept, and the catalog does not know; `catalog rebuild` takes it over", d.ID, strict.Decision.KeepLast)
-	case d.RetainUntil.After(now):
-		if err := mayCutShort(&strict, now); err != nil {
-			return fmt.Errorf("the record on its image says more than the catalog; `catalog rebuild` takes it over: %w", err)
-		}
-	}
-	return nil
+	return d, c.recordAgrees(&d, seenOn.Record)
 }
 
 // free performs steps e to i. Each may be repeated. begun is the image as it was
@@ -343,6 +312,9 @@ func recordAllows(on, d *Disk, now time.Time) error {
 // to remove what anybody has open.
 func (c *Collector) free(ctx context.Context, d Disk, actor string, begun Removal) error {
 	l := c.ledger
+	// Of an image that was just found sealed, what Ceph refuses took nothing: it looks
+	// for clients and snapshots, and at whether it may, before it removes an object.
+	untouched := begun != nil
 	ours, err := c.claim(ctx, d)
 	if err == nil && !ours {
 		if begun != nil {
@@ -371,9 +343,10 @@ func (c *Collector) free(ctx context.Context, d Disk, actor string, begun Remova
 	}
 	if err == nil {
 		err = c.remove(ctx, d)
+		untouched = untouched && (errors.Is(err, ErrBusy) || errors.Is(err, ErrRefused))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err))
+		return errors.Join(fmt.Errorf("purge disk %s: %w", d.ID, err), c.unpurge(context.WithoutCancel(ctx), d, actor, err, untouched))
 	}
 	return c.conclude(ctx, d, actor)
 }
@@ -417,16 +390,20 @@ func (c *Collector) conclude(ctx context.Context, d Disk, actor string) error {
 	case !errors.Is(err, ErrBusy):
 		return err
 	}
-	why := "taken out of the trash by somebody else while it was being purged"
 	intent, ierr := restoreIntent{Kind: intentInPlace, Dst: d.Key.PoolRef(), Name: d.OriginalName}.encode()
 	if ierr != nil {
 		return ierr
 	}
-	if _, err := c.ledger.move(ctx, d, Restoring, Entry{Act: "restored-outside", Actor: "unknown", Reason: why}, func(n *Disk) { n.Intent = intent }); err != nil {
+	if _, err := c.ledger.move(ctx, d, Restoring, Entry{Act: "restored-outside", Actor: "unknown", Reason: takenOut}, func(n *Disk) { n.Intent = intent }); err != nil {
 		return err
 	}
-	return refusedf("disk %s was %s", d.ID, why)
+	return errTaken(&d)
 }
+
+// takenOut is what happened to an image that is not ours any more.
+const takenOut = "taken out of the trash by somebody else while it was being purged"
+
+func errTaken(d *Disk) error { return refusedf("disk %s was %s", d.ID, takenOut) }
 
 // gone returns nil when Ceph itself says that there is no image of this id any
 // more, and ErrBusy if there is: a tombstone of an image that lives would
@@ -438,60 +415,6 @@ func (c *Collector) gone(ctx context.Context, d Disk) error {
 	}
 	if there {
 		return fmt.Errorf("the image of disk %s is still there: %w", d.ID, ErrBusy)
-	}
-	return nil
-}
-
-// unpurge takes a purge back that Ceph refused before the image was gone. When
-// it cannot, because Ceph does not answer, the row stays purging and the next
-// pass goes on.
-func (c *Collector) unpurge(ctx context.Context, d Disk, actor string, cause error) error {
-	if errors.Is(cause, errInterrupted) || errors.Is(cause, ErrUnavailable) || errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
-		return nil
-	}
-	_, err := takeBack(ctx, c.ledger, c.trash, c.clusters, d, actor, cause.Error())
-	return err
-}
-
-// takeBack ends a purge whose image is still there: protection and seal first,
-// then the row. ErrRefused if a part of its data is gone already: what is left
-// must not be sealed as what the disk held.
-func takeBack(ctx context.Context, l *Ledger, trash Trash, clusters Clusters, d Disk, actor, why string) (Disk, error) {
-	full := protection(clusters, d.Key.PoolRef())
-	if err := whole(ctx, l.images, &d); err != nil {
-		return d, err
-	}
-	if err := reprotect(ctx, l, trash, d.Key, full); err != nil {
-		return d, fmt.Errorf("protect disk %s again: %w", d.ID, err)
-	}
-	img, err := l.images.OpenImage(ctx, d.Key)
-	if err != nil {
-		return d, fmt.Errorf("seal disk %s again: %w", d.ID, err)
-	}
-	defer img.Close()
-	if err := img.Seal(ctx); err != nil {
-		return d, fmt.Errorf("seal disk %s again: %w", d.ID, err)
-	}
-	now := l.clock().UTC().Truncate(time.Second)
-	d, err = l.move(ctx, d, Expiring, Entry{Act: "purge-undone", Actor: actor, Reason: why}, func(n *Disk) {
-		n.Sealed, n.SealID, n.ExpiringAt, n.ProtectedUntil = true, sealID(img), now, now.Add(full)
-	})
-	if err != nil {
-		return d, err
-	}
-	return l.softSync(ctx, d), nil
-}
-
-// whole returns ErrRefused when the image of a disk is smaller than the disk
-// was, and has no seal: trim has begun.
-func whole(ctx context.Context, images Images, d *Disk) error {
-	img, err := images.OpenImage(ctx, d.Key)
-	if err != nil {
-		return fmt.Errorf("look whether disk %s is whole: %w", d.ID, err)
-	}
-	defer img.Close()
-	if in := img.Info(); !in.Sealed && in.SizeBytes < d.SizeBytes {
-		return refusedf("disk %s is removed in part already: %d of %d bytes are left", d.ID, in.SizeBytes, d.SizeBytes)
 	}
 	return nil
 }

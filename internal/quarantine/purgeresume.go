@@ -17,18 +17,78 @@ func (c *Collector) resume(ctx context.Context, rep *Report, _ time.Time) error 
 	c.leave(ctx, disks)
 	_, err = c.parallel(ctx, rep, disks, c.mayPurge, func(d Disk) ReportItem {
 		item := c.item(d, "finish", "its purge was cut short")
-		if !rep.DryRun {
-			err := c.wait(ctx, &d)
-			if err == nil {
-				err = c.resumeOne(ctx, d.ID, rep.Actor, item.Reason)
-			}
-			if err != nil {
-				item.Error = err.Error()
-			}
+		if err := c.resumeOrPlan(ctx, rep, d, item.Reason); err != nil {
+			item.Error = err.Error()
 		}
 		return item
 	})
 	return err
+}
+
+func (c *Collector) resumeOrPlan(ctx context.Context, rep *Report, d Disk, reason string) error {
+	if rep.DryRun {
+		where, err := c.whereabouts(ctx, d)
+		switch {
+		case err != nil:
+			return err
+		case where == purgeToFree:
+			if err := c.unwatched(ctx, d); err != nil {
+				return err
+			}
+			return c.stillPurging(ctx, d)
+		case where == purgeAway, where == purgeAgain:
+			if err := c.gone(ctx, d); !errors.Is(err, ErrBusy) {
+				return err
+			}
+			return errTaken(&d)
+		}
+		return nil
+	}
+	if err := c.wait(ctx, &d); err != nil {
+		return err
+	}
+	return c.resumeOne(ctx, d.ID, rep.Actor, reason)
+}
+
+// purgeAt is how far a purge came that was cut short.
+type purgeAt int
+
+const (
+	// purgeToFree: the image is ours, and has to be freed, if it still may be; or it
+	// is gone.
+	purgeToFree purgeAt = iota
+	// purgeToEnd: Ceph was removing it. It gives such an image back to nobody, and
+	// takes the same act again.
+	purgeToEnd
+	// purgeAway: it is not where this service left it: gone, or somebody else's.
+	purgeAway
+	// purgeAgain: somebody else had it, and it was deleted again.
+	purgeAgain
+)
+
+// whereabouts finds out how far a purge came.
+func (c *Collector) whereabouts(ctx context.Context, d Disk) (purgeAt, error) {
+	e, err := c.trash.FindInTrash(ctx, d.Key)
+	switch {
+	case err == nil && secondLife(&d, e):
+		return purgeAgain, nil
+	case err == nil && e.Removing:
+		return purgeToEnd, nil
+	case err == nil:
+		return purgeToFree, nil
+	case !errors.Is(err, ErrNotFound):
+		return 0, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+	}
+	// Not to be asked who has it open, if it is somebody's: its VM may run for years.
+	reserved := d.Key.ReservedName()
+	live, err := c.images.LiveImages(ctx, d.Key.PoolRef(), reserved)
+	if err != nil {
+		return 0, fmt.Errorf("look for disk %s under its reserved name: %w", d.ID, err)
+	}
+	if live[reserved] != d.Key.ImageID {
+		return purgeAway, nil
+	}
+	return purgeToFree, nil
 }
 
 // unwatched returns why a purge that was cut short waits: somebody has the image open,
@@ -58,34 +118,51 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 	if err != nil || d.State != Purging {
 		return err
 	}
-	e, err := c.trash.FindInTrash(ctx, d.Key)
-	switch {
-	case err == nil && secondLife(&d, e):
+	where, err := c.whereabouts(ctx, d)
+	if err != nil {
+		return err
+	}
+	switch where {
+	case purgeAgain:
 		err = c.conclude(ctx, d, actor)
-	case err == nil && e.Removing:
-		// Interrupted in its last act: Ceph gives such an image back to nobody,
-		// and takes the same act again. While it still knows the service that
-		// died in it as a client of the image, for 30 s, it says that it is busy.
+	case purgeAway:
+		var ours bool
+		switch ours, err = c.claim(ctx, d); {
+		case err != nil:
+		case ours:
+			err = fmt.Errorf("purge disk %s: %w: it was moved just now", d.ID, errInterrupted)
+		default:
+			err = c.conclude(ctx, d, actor)
+		}
+	case purgeToEnd:
+		// While Ceph still knows the service that died in it as a client of the image,
+		// for 30 s, it says that it is busy.
 		if err = c.remove(ctx, d); err == nil {
 			err = c.conclude(ctx, d, actor)
 		} else {
 			err = fmt.Errorf("purge disk %s: %w: %w", d.ID, errInterrupted, err)
 		}
-	case err == nil, errors.Is(err, ErrNotFound):
-		if err = c.unwatched(ctx, d); err == nil {
-			err = c.stillPurging(ctx, d, actor)
+	case purgeToFree:
+		if err = c.unwatched(ctx, d); err != nil {
+			break
 		}
-		if err == nil {
-			err = c.free(ctx, d, actor, nil)
+		if err = c.stillPurging(ctx, d); err != nil {
+			if errors.Is(err, errKept) {
+				_, undone := takeBack(ctx, l, c.trash, c.clusters, d, actor, err.Error(), false)
+				err = errors.Join(err, undone)
+			}
+			break
 		}
-	default:
-		err = fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
+		err = c.free(ctx, d, actor, nil)
 	}
 	if err == nil {
 		l.note(ctx, d, Entry{Act: "purge", Actor: actor, Reason: reason, Detail: map[string]string{"name": d.OriginalName}})
 	}
 	return err
 }
+
+// errKept is of a purge that does not go on, because the disk is kept.
+var errKept = errors.New("its purge does not go on")
 
 // stillPurging returns why a purge that was cut short does not go on, or nil. A row
 // that says purging may be that of a backup of the catalog, made while the purge was
@@ -95,7 +172,7 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 // What disagrees is protected and sealed again, and then waits, expiring, for who
 // brings catalog and record together. Of what is in part removed already nothing is
 // sealed: it stays as it is, and the report has it.
-func (c *Collector) stillPurging(ctx context.Context, d Disk, actor string) error {
+func (c *Collector) stillPurging(ctx context.Context, d Disk) error {
 	in, err := c.remover.Inspect(ctx, d.Key)
 	if errors.Is(err, ErrNotFound) {
 		return nil // it is gone: free finds that out by itself
@@ -107,9 +184,8 @@ func (c *Collector) stillPurging(ctx context.Context, d Disk, actor string) erro
 	if err == nil {
 		err = recordAllows(&on, &d, c.ledger.clock().UTC())
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%w: %w", errKept, err)
 	}
-	_, undone := takeBack(ctx, c.ledger, c.trash, c.clusters, d, actor, err.Error())
-	return errors.Join(fmt.Errorf("its purge does not go on: %w", err), undone)
+	return nil
 }

@@ -134,8 +134,9 @@ type StandingStore interface {
 	PutStandingHold(ctx context.Context, s StandingHold) (StandingHold, error)
 }
 
-// standingAge is how old what is known of the standing holds may be: several
-// daemons may share a catalog.
+// standingAge is how old what is known of the standing holds may be. What this process
+// places or releases it knows at once; what comes into the catalog in another way, by a
+// restored backup for one, it knows this much later.
 const standingAge = 2 * time.Second
 
 // standingCache keeps the standing holds at hand: each adoption looks at them.

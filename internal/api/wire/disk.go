@@ -56,7 +56,7 @@ type Disk struct {
 	Capture      string `json:"capture" doc:"guard, driver, raced, copy or none"`
 	Sealed       bool   `json:"sealed"`
 	// SealBrokenAt is left out where nobody ever broke the seal.
-	SealBrokenAt time.Time `json:"seal_broken_at,omitzero" doc:"when it was noticed that somebody else had removed or replaced the seal; the present one shows what was left"`
+	SealBrokenAt time.Time `json:"seal_broken_at,omitzero" doc:"when it was noticed that the seal had been off: somebody else had removed or replaced it, or a purge was taken back; the present one shows what was left"`
 	// Parent is the image that the disk was cloned from.
 	Parent *Parent `json:"parent,omitempty"`
 	// CopyOf and Copies are the other side of isolated copies.

@@ -2,6 +2,7 @@ package cephtest
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"quarantine/internal/quarantine"
@@ -87,21 +88,24 @@ func (e *env) verbs(ctx context.Context, p quarantine.PoolRef, id, name string) 
 	return errs
 }
 
-// A pool that does not exist, and a cluster that is not configured, are
-// ErrNotFound: an empty listing would be a lie, and a purge of nothing a false
-// success.
+// A pool that does not exist is ErrNotFound: an empty listing would be a lie, and a
+// purge of nothing a false success. A cluster that is not configured is ErrUnavailable:
+// it may well have the image that was asked for.
 func unknownPool(e *env) {
 	nowhere := e.Pool
 	nowhere.Pool += "-not"
 	stranger := e.Pool
 	stranger.FSID = "00000000-0000-4000-8000-000000000000"
-	for _, p := range []quarantine.PoolRef{nowhere, stranger} {
+	for p, want := range map[quarantine.PoolRef]error{nowhere: quarantine.ErrNotFound, stranger: quarantine.ErrUnavailable} {
 		for verb, err := range e.verbs(e.ctx, p, "0123456789ab", "disk") {
 			if err == nil {
 				e.Errorf("%s of a pool that does not exist succeeds", verb)
 				continue
 			}
-			e.is(err, quarantine.ErrNotFound)
+			e.is(err, want)
+			if errors.Is(err, quarantine.ErrNotFound) != (p == nowhere) {
+				e.Errorf("%s: %v", verb, err)
+			}
 		}
 	}
 	// As the destination of a clone.
@@ -154,7 +158,7 @@ func healthPerCluster(e *env) {
 		e.Errorf("health is %+v", h)
 	}
 	_, err = e.Ceph.Health(e.ctx, "00000000-0000-4000-8000-000000000000")
-	e.is(err, quarantine.ErrNotFound)
+	e.is(err, quarantine.ErrUnavailable)
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
 	_, err = e.Ceph.Health(ctx, e.Pool.FSID)
@@ -170,7 +174,7 @@ func loadPerCluster(e *env) {
 		e.Errorf("the load of a cluster at rest is %+v", l)
 	}
 	_, err = e.Ceph.Load(e.ctx, "00000000-0000-4000-8000-000000000000")
-	e.is(err, quarantine.ErrNotFound)
+	e.is(err, quarantine.ErrUnavailable)
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
 	_, err = e.Ceph.Load(ctx, e.Pool.FSID)

@@ -87,5 +87,5 @@ func removedSnapshotsAreTold(e *env) {
 		e.Errorf("since an epoch to come: %+v, %v, want a gap", r, err)
 	}
 	_, err := e.Ceph.RemovedSnapshots(e.ctx, "no-such-cluster", 0)
-	e.is(err, quarantine.ErrNotFound)
+	e.is(err, quarantine.ErrUnavailable)
 }

@@ -96,10 +96,7 @@ func (c *Ceph) SetHealth(fsid string, h quarantine.Health) {
 // Health answers what SetHealth said. ErrNotFound if no pool is of that
 // cluster.
 func (c *Ceph) Health(ctx context.Context, fsid string) (quarantine.Health, error) {
-	return call(ctx, c, Call{Verb: "Health"}, func() (quarantine.Health, error) {
-		if !slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
-			return quarantine.Health{}, fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrNotFound)
-		}
+	return call(ctx, c, Call{Verb: "Health", Pool: quarantine.PoolRef{FSID: fsid}}, func() (quarantine.Health, error) {
 		if h, ok := c.health[fsid]; ok {
 			return h, nil
 		}
@@ -114,12 +111,9 @@ func (c *Ceph) SetLoad(fsid string, l quarantine.Load) {
 	c.loads[fsid] = l
 }
 
-// Load answers what SetLoad said. ErrNotFound if no pool is of that cluster.
+// Load answers what SetLoad said. ErrUnavailable if no pool is of that cluster.
 func (c *Ceph) Load(ctx context.Context, fsid string) (quarantine.Load, error) {
-	return call(ctx, c, Call{Verb: "Load"}, func() (quarantine.Load, error) {
-		if !slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
-			return quarantine.Load{}, fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrNotFound)
-		}
+	return call(ctx, c, Call{Verb: "Load", Pool: quarantine.PoolRef{FSID: fsid}}, func() (quarantine.Load, error) {
 		l := c.loads[fsid]
 		if l.Of == "" {
 			l.Of = "writes of the OSDs"
@@ -141,6 +135,14 @@ func (c *Ceph) known(p quarantine.PoolRef) error {
 		return nil
 	}
 	return fmt.Errorf("pool %s: %w", p, quarantine.ErrNotFound)
+}
+
+// cluster returns ErrUnavailable unless a pool is of that cluster.
+func (c *Ceph) cluster(fsid string) error {
+	if slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
+		return nil
+	}
+	return fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrUnavailable)
 }
 
 // whole is the pool outside any namespace, where the guard's settings are.

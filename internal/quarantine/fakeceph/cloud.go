@@ -200,6 +200,16 @@ func (c *Ceph) CloudHollow(key quarantine.Key, removing bool) {
 	}
 }
 
+// CloudBeginRemoval leaves the image's entry as a removal does that is cut short, or
+// as whoever writes to it does: Ceph gives it back to nobody.
+func (c *Ceph) CloudBeginRemoval(key quarantine.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.images[key]; img != nil && img.trash != nil {
+		img.trash.removing = true
+	}
+}
+
 // CloudDestroy ends an image by means beyond any guard (its objects deleted
 // one by one with the cloud's key).
 func (c *Ceph) CloudDestroy(key quarantine.Key) {

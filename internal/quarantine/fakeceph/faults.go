@@ -1,6 +1,7 @@
 package fakeceph
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -125,6 +126,11 @@ func call[T any](ctx context.Context, c *Ceph, k Call, act func() (T, error)) (T
 	v, err := func() (T, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if fsid := cmp.Or(k.Key.FSID, k.Pool.FSID); fsid != "" {
+			if err := c.cluster(fsid); err != nil {
+				return zero, err
+			}
+		}
 		return act()
 	}()
 	if err != nil {

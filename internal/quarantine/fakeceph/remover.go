@@ -30,6 +30,7 @@ func (r Remover) Inspect(ctx context.Context, key quarantine.Key) (quarantine.In
 			return in, fmt.Errorf("inspect %s: %w", key, quarantine.ErrNotFound)
 		}
 		in.Dependents = r.c.children(img)
+		in.Cloned = len(in.Dependents) > 0
 		for _, w := range img.watchers {
 			in.Dependents, in.Watched = append(in.Dependents, "watcher "+w), true
 		}

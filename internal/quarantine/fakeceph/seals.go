@@ -34,10 +34,7 @@ func (c *Ceph) SealsOf(ctx context.Context, key quarantine.Key) (quarantine.Seal
 
 // RemovedSnapshots tells of every removal, each of which made an epoch.
 func (c *Ceph) RemovedSnapshots(ctx context.Context, fsid string, since uint64) (quarantine.RemovedSnapshots, error) {
-	return call(ctx, c, Call{Verb: "RemovedSnapshots"}, func() (quarantine.RemovedSnapshots, error) {
-		if !slices.ContainsFunc(c.pools, func(p quarantine.Pool) bool { return p.FSID == fsid }) {
-			return quarantine.RemovedSnapshots{}, fmt.Errorf("cluster %q: %w", fsid, quarantine.ErrNotFound)
-		}
+	return call(ctx, c, Call{Verb: "RemovedSnapshots", Pool: quarantine.PoolRef{FSID: fsid}}, func() (quarantine.RemovedSnapshots, error) {
 		res := quarantine.RemovedSnapshots{Epoch: uint64(len(c.removed)) + 1}
 		switch {
 		case since == 0:
