@@ -208,8 +208,8 @@ func (d *doctor) lost(ctx context.Context) ([]quarantine.Finding, error) {
 	return []quarantine.Finding{fault("disks", fmt.Sprintf("%d are lost, e.g. %s", len(disks), disks[0].OriginalName), "quarantinectl list --state lost")}, nil
 }
 
-// seals warns of disks whose seal somebody else has broken: what they show was
-// perhaps altered.
+// seals warns of disks whose seal was off once, because somebody else had broken it or
+// because a purge was stopped: what they show was perhaps altered.
 func (d *doctor) seals(ctx context.Context) ([]quarantine.Finding, error) {
 	var out []quarantine.Finding
 	if why := d.sealFault(); why != "" {
@@ -222,8 +222,8 @@ func (d *doctor) seals(ctx context.Context) ([]quarantine.Finding, error) {
 		return nil, fmt.Errorf("find the broken seals: %w", err)
 	}
 	if len(broken) > 0 {
-		return append(out, fault("seals", fmt.Sprintf("%d were broken by somebody else, e.g. of disk %s", len(broken), broken[0].ID),
-			"quarantinectl show "+broken[0].ID+"; find who holds the cloud's Ceph key")), nil
+		return append(out, fault("seals", fmt.Sprintf("%d were off once, e.g. of disk %s", len(broken), broken[0].ID),
+			"quarantinectl show "+broken[0].ID+" says when; if the custody log has seal-lost of it, find who holds the cloud's Ceph key")), nil
 	}
 	return append(out, ok("seals", "none is broken")), nil
 }

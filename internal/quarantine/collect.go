@@ -120,6 +120,7 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	c.leaving = map[Key]string{}
 	var told notes
 	stop := func() {}
+	defer func() { stop() }() // also of a panic
 	finish := func(err error) Report {
 		stop()
 		rep.Notes = told.all()
@@ -307,6 +308,9 @@ func inParallel(ctx context.Context, workers, n int, work func(i int)) error {
 		}
 	}()
 	for i := range n {
+		if panicked.Load() != nil {
+			break
+		}
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():

@@ -129,12 +129,19 @@ func (c *Collector) evict(ctx context.Context, rep *Report, st *PoolState) error
 	if st.Need <= 0 {
 		return nil
 	}
+	look := func(ctx context.Context, id string, q ShareQuery) (Disk, error) {
+		d, err := c.evictable(ctx, id, q)
+		if errors.Is(err, errNoReading) && !rep.DryRun {
+			err = c.renew(ctx, id, err) // else whoever spoils his records would never yield
+		}
+		return d, err
+	}
 	lists := map[string]*evictables{}
 	plan, err := PlanEviction(st.Need, st.shares, func(project string) (Candidate, bool, error) {
 		list := lists[project]
 		if list == nil {
 			list = &evictables{
-				shares: c.room.shares, look: c.evictable, workers: c.safety.Workers, query: st.query, project: project,
+				shares: c.room.shares, look: look, workers: c.safety.Workers, query: st.query, project: project,
 				refused: func(d Disk) ReportItem { return c.item(d, "evict", "looked at to make room in pool "+st.Pool) },
 			}
 			lists[project] = list
@@ -276,7 +283,7 @@ func (c *Collector) evictable(ctx context.Context, id string, q ShareQuery) (Dis
 	if len(seenOn.Dependents) > 0 {
 		return d, fmt.Errorf("disk %s: %w: %v depend on it", id, ErrBusy, seenOn.Dependents)
 	}
-	// It could not be marked, and another must make the room.
+	// It could not be marked, and another of its project must make the room.
 	return d, c.recordAgrees(&d, seenOn.Record)
 }
 

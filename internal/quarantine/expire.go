@@ -132,6 +132,7 @@ func (c *Collector) mark(ctx context.Context, d Disk, e Entry, earlyBy string) (
 		if d.State == Expiring {
 			next := d
 			set(&next)
+			next.RecordStale = true
 			if saved, err = c.ledger.disks.PutDisk(ctx, next); err != nil {
 				return fmt.Errorf("disk %s: write the catalog: %w", d.ID, err)
 			}

@@ -135,7 +135,7 @@ func replay(entries []Entry) history {
 			h.sealID = sealIDIn(e, detailSnapshotID)
 		case "reseal":
 			h.sealID = sealIDIn(e, "second")
-		case actSealLost:
+		case actSealLost, actSealOff:
 			h.sealBroken = e.At.UTC().Truncate(time.Second)
 		case "unseal":
 			h.sealed = false

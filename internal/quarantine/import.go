@@ -27,6 +27,14 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		a.ledger.log.Error("record on the image cannot be read; adopting it as new", "disk", id, "image_id", e.Key.ImageID, "error", err)
 		err = fmt.Errorf("%w: %w", ErrNoRecord, err)
 	}
+	if errors.Is(err, ErrConflict) {
+		// Whoever holds the cloud's key can write such a record, too, so that a disk is not
+		// adopted. What was in care under the other name the custody log knows.
+		known, lerr := a.ledger.past.Entries(ctx, d.ID)
+		if lerr == nil && len(known) == 0 {
+			err = fmt.Errorf("%w: %w", ErrNoRecord, err)
+		}
+	}
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return Disk{}, fmt.Errorf("adopt %s: %w", e.Key, err)
 	}
@@ -46,7 +54,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	d.EarlyBy, d.EarlyReason, d.ExpiringAt, d.Intent = "", "", time.Time{}, ""
 	// A seal that is not there any more was taken off by somebody else, or by a purge,
 	// which may have gone on: what is sealed now is what is left.
-	unsure := !info.Sealed && (h.sealed || d.SizeBytes > info.SizeBytes)
+	unsure := !info.Sealed && (h.sealed || recorded == Expiring || d.SizeBytes > info.SizeBytes)
 	d.Sealed, d.SizeBytes, d.ProtectedUntil = info.Sealed, info.SizeBytes, e.ProtectedUntil.UTC()
 	d.Parent = inherit(d.Key, d.Parent, info.Parent)
 	if err := a.importIdentity(ctx, &d, h); err != nil {
@@ -56,8 +64,6 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	held := a.holdBy(ctx, &d, a.ledger.clock())
 	if unsure {
 		d.SealBrokenAt = a.ledger.clock().UTC().Truncate(time.Second)
-		why := "its seal was off when it was read from the record on the image: taken off by somebody else, or by a purge, which may have begun to remove it"
-		a.ledger.note(ctx, d, Entry{Act: actSealLost, Actor: "unknown", Reason: why, Detail: map[string]string{"name": d.OriginalName}})
 	}
 	to := Quarantined
 	switch {
@@ -85,6 +91,9 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 	})
 	if err == nil {
 		a.ledger.noteAll(ctx, d, held)
+	}
+	if err == nil && unsure {
+		a.ledger.note(ctx, d, Entry{Act: actSealOff, Actor: "unknown", Reason: "taken off by somebody else, or by a purge that was cut short", Detail: map[string]string{detailName: d.OriginalName}})
 	}
 	return d, err
 }

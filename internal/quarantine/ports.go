@@ -319,7 +319,7 @@ type DiskFilter struct {
 	Isolate        *bool    // a copy in the evidence pool is wanted (Disk.WantsCopy)
 	RecordStale    bool     // only disks whose record on the image is old
 	Unmeasured     bool     // only disks whose UsedBytes is -1
-	SealBroken     bool     // only disks whose seal was broken once
+	SealBroken     bool     // only disks whose seal was off once (SealBrokenAt)
 	Seal           *SealRef // the disks whose seal has that id; its pool is not looked at
 	Sealed         *bool
 	DeletedFrom    time.Time // inclusive

@@ -58,10 +58,10 @@ func (c *Collector) purgeDue(ctx context.Context, rep *Report, now time.Time) er
 }
 
 // stays reports whether a disk that could not be dealt with is still in the state in
-// which it was found, and so in front of the next page.
+// which it was found, since the same time, and so in front of the next page.
 func (c *Collector) stays(ctx context.Context, d *Disk) bool {
 	now, err := c.ledger.disks.Disk(ctx, d.ID)
-	return err != nil || now.State == d.State
+	return err != nil || now.State == d.State && now.ExpiringAt.Equal(d.ExpiringAt)
 }
 
 // leave notes which disks stand on which that may go in this pass. A row may have
@@ -213,7 +213,7 @@ func (c *Collector) inTrash(ctx context.Context, d *Disk) (TrashEntry, error) {
 	case err != nil:
 		return e, fmt.Errorf("look for disk %s in the trash: %w", d.ID, err)
 	case e.Removing && e.ProtectedUntil.After(c.ledger.clock()):
-		return e, fmt.Errorf("disk %s: %w: somebody else has begun to remove it from the trash, and its seal stopped that; `quarantinectl restore` makes a clone of it, if it is needed", d.ID, ErrConflict)
+		return e, fmt.Errorf("disk %s: %w: somebody else has begun to remove it from the trash, and its seal may have stopped that; Ceph gives it back to nobody, `quarantinectl export` still reads it", d.ID, ErrConflict)
 	}
 	return e, nil
 }

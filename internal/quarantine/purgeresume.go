@@ -36,7 +36,7 @@ func (c *Collector) resumeOrPlan(ctx context.Context, rep *Report, d Disk, reaso
 				return err
 			}
 			return c.stillPurging(ctx, d)
-		case where == purgeAway, where == purgeAgain:
+		case where == purgeOver:
 			if err := c.gone(ctx, d); !errors.Is(err, ErrBusy) {
 				return err
 			}
@@ -60,10 +60,8 @@ const (
 	// purgeToEnd: Ceph was removing it. It gives such an image back to nobody, and
 	// takes the same act again.
 	purgeToEnd
-	// purgeAway: it is not where this service left it: gone, or somebody else's.
-	purgeAway
-	// purgeAgain: somebody else had it, and it was deleted again.
-	purgeAgain
+	// purgeOver: the image is gone, or somebody else's, or was, and died again.
+	purgeOver
 )
 
 // whereabouts finds out how far a purge came.
@@ -71,7 +69,7 @@ func (c *Collector) whereabouts(ctx context.Context, d Disk) (purgeAt, error) {
 	e, err := c.trash.FindInTrash(ctx, d.Key)
 	switch {
 	case err == nil && secondLife(&d, e):
-		return purgeAgain, nil
+		return purgeOver, nil
 	case err == nil && e.Removing:
 		return purgeToEnd, nil
 	case err == nil:
@@ -86,7 +84,7 @@ func (c *Collector) whereabouts(ctx context.Context, d Disk) (purgeAt, error) {
 		return 0, fmt.Errorf("look for disk %s under its reserved name: %w", d.ID, err)
 	}
 	if live[reserved] != d.Key.ImageID {
-		return purgeAway, nil
+		return purgeOver, nil
 	}
 	return purgeToFree, nil
 }
@@ -123,17 +121,8 @@ func (c *Collector) resumeOne(ctx context.Context, id, actor, reason string) err
 		return err
 	}
 	switch where {
-	case purgeAgain:
+	case purgeOver:
 		err = c.conclude(ctx, d, actor)
-	case purgeAway:
-		var ours bool
-		switch ours, err = c.claim(ctx, d); {
-		case err != nil:
-		case ours:
-			err = fmt.Errorf("purge disk %s: %w: it was moved just now", d.ID, errInterrupted)
-		default:
-			err = c.conclude(ctx, d, actor)
-		}
 	case purgeToEnd:
 		// While Ceph still knows the service that died in it as a client of the image,
 		// for 30 s, it says that it is busy.

@@ -31,9 +31,10 @@ func EncodeRecord(d Disk) ([]byte, error) {
 // DecodeRecord reads the record of the image with this key. A record of
 // another image is ErrNoRecord: librbd copies an image's metadata to its
 // clones and deep copies, and those are not the evidence. One of this very image,
-// in a pool of another name, is ErrConflict: librbd gives an id once in a cluster, and
-// so the pool was renamed (ceph osd pool rename). Taken for a copy, it would be
-// written over, and with it the last that knows of a hold. One that does not parse is
+// in a pool of another name, is ErrConflict, and returned, unless its stay there is over: librbd gives
+// an id once in a cluster, and so the pool was renamed (ceph osd pool rename). Taken for
+// a copy, it would be written over, and with it the last that knows of a hold. One that
+// does not parse is
 // ErrInvalid, one of a newer layout ErrRefused.
 func DecodeRecord(key Key, b []byte) (Disk, error) {
 	if len(b) == 0 {
@@ -47,14 +48,15 @@ func DecodeRecord(key Key, b []byte) (Disk, error) {
 		return Disk{}, fmt.Errorf("image %s: %w: its record has version %d, and this program reads %d: use the newer program that wrote it", key, ErrRefused, r.Version, recordVersion)
 	}
 	was := r.Disk.Key
-	if was != key && was.FSID == key.FSID && was.ImageID == key.ImageID {
-		return Disk{}, fmt.Errorf("image %s: %w: its record says that it was quarantined in %s: was the pool renamed? The catalog knows its disks by the old name; give it back, with ceph osd pool rename %s %s",
+	renamed := was
+	renamed.Pool = key.Pool
+	switch {
+	case was != key && renamed == key && r.Disk.State != Restored:
+		return r.Disk, fmt.Errorf("image %s: %w: its record says that it was quarantined in %s: was the pool renamed? The catalog knows its disks by the old name; give it back, with ceph osd pool rename %s %s",
 			key, ErrConflict, was.PoolRef(), key.Pool, was.Pool)
-	}
-	if was != key {
+	case was != key:
 		return Disk{}, fmt.Errorf("image %s: %w of its own, but a copy of that of %s", key, ErrNoRecord, was)
-	}
-	if r.Disk.ID != key.DiskID() {
+	case r.Disk.ID != key.DiskID():
 		return Disk{}, fmt.Errorf("image %s: %w: its record bears the id %s", key, ErrInvalid, r.Disk.ID)
 	}
 	return r.Disk, nil

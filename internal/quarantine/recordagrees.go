@@ -22,6 +22,20 @@ func (c *Collector) recordAgrees(d *Disk, record []byte) error {
 	return recordAllows(&on, d, c.ledger.clock().UTC())
 }
 
+// renew is renewal of a disk that the caller has not locked.
+func (c *Collector) renew(ctx context.Context, id string, cause error) error {
+	unlock, err := c.ledger.lock(ctx, id)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	defer unlock()
+	d, err := c.ledger.disks.Disk(ctx, id)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	return c.renewal(ctx, d, cause)
+}
+
 // renewal notes of a disk, whose lock the caller has, that its record is to be
 // written anew, if that is what cause is about: the row is what counts.
 func (c *Collector) renewal(ctx context.Context, d Disk, cause error) error {

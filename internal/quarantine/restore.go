@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -274,6 +275,9 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 	if err == nil && l.inUse(id) {
 		err = fmt.Errorf("disk %s is being read: %w", id, ErrBusy)
 	}
+	if err == nil {
+		err = inCare(r.clusters, d.Key.PoolRef()) // else the reconciler would not end what is cut short
+	}
 	if err != nil {
 		return d, l.refuse(ctx, d, e, err)
 	}
@@ -354,6 +358,16 @@ func validImageName(name string) error {
 }
 
 // protection is the full protection time of a trash entry of the pool.
+// inCare returns ErrUnavailable for a pool that is not in the configuration, maybe any
+// more: it was renamed, or taken out of there. Nobody looks after what is going on in
+// it, and that something is not there says nothing.
+func inCare(c Clusters, p PoolRef) error {
+	if slices.ContainsFunc(c.Pools(), func(pool Pool) bool { return pool.PoolRef == p }) {
+		return nil
+	}
+	return fmt.Errorf("pool %s is not in the configuration (was it renamed?): %w", p, ErrUnavailable)
+}
+
 func protection(c Clusters, p PoolRef) time.Duration {
 	for _, pool := range c.Pools() {
 		if pool.PoolRef == p {

@@ -13,6 +13,9 @@ import (
 const (
 	actSealLost  = "seal-lost"
 	actForcedOut = "disk-forced-out"
+	// actSealOff is of a disk that came into the catalog again, without the seal that
+	// it had: whose doing that was is not known.
+	actSealOff = "seal-off"
 )
 
 // detailSnapshotID is the key of a custody entry's detail that has the seal's
@@ -116,6 +119,9 @@ func (r *Reconciler) checkSeal(ctx context.Context, id string, removed uint64) (
 	d, err := r.ledger.disks.Disk(ctx, id)
 	if err != nil || !watched(&d) {
 		return "", "", err
+	}
+	if err := inCare(r.clusters, d.Key.PoolRef()); err != nil {
+		return "check", "", fmt.Errorf("look for disk %s: %w", id, err)
 	}
 	e, err := r.trash.FindInTrash(ctx, d.Key)
 	switch {

@@ -206,31 +206,100 @@ func TestEarlyPurgeOfWhatMakesRoom(t *testing.T) {
 
 // A pool that was renamed has every disk under another name, and the catalog none of
 // them. They are not adopted as new: that would write over the records, which alone
-// know of the holds by then.
-func TestRenamedPoolIsNotAdoptedAnew(t *testing.T) {
-	w := newWorld(t)
-	key := w.quarantined()
-	w.forgeRecord(key, func(d *quarantine.Disk) {
-		d.Key.Pool = "renamed"
-		d.ID = d.Key.DiskID()
-	})
-	before := w.recordOf(key)
-	w.store.lose()
-	w.custody.entries = nil
-	w.restart()
-	w.reconcile()
-	if _, err := w.store.Disk(w.ctx, key.DiskID()); !errors.Is(err, quarantine.ErrNotFound) {
-		t.Errorf("adopted: %v", err)
-	}
-	if got := w.recordOf(key); got != before {
-		t.Errorf("the record was written over: %s", got)
-	}
-	other := key
+// know of the holds by then. The rows of the old name are not called lost, and the disk
+// can be held; when the pool has its name back, all is as it was.
+func TestRenamedPool(t *testing.T) {
+	other := vms
 	other.Pool = "renamed"
-	if _, err := quarantine.DecodeRecord(key, []byte(before)); !errors.Is(err, quarantine.ErrConflict) || errors.Is(err, quarantine.ErrNoRecord) {
-		t.Errorf("%v", err)
+	rename := func(w *world, key quarantine.Key) { // as what is known of it now is of the other name
+		w.forgeRecord(key, func(d *quarantine.Disk) {
+			d.Key.Pool = other.Pool
+			d.ID = d.Key.DiskID()
+		})
+		for i := range w.custody.entries {
+			if e := &w.custody.entries[i]; e.Disk == key.DiskID() {
+				e.Disk = other.Key(key.ImageID).DiskID()
+			}
+		}
+		w.store.lose()
+		w.restart()
 	}
-	if _, err := quarantine.DecodeRecord(other, []byte(before)); err != nil {
-		t.Errorf("under the old name: %v", err)
+	t.Run("is not adopted anew", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		rename(w, key)
+		before := w.recordOf(key)
+		w.reconcile()
+		if _, err := w.store.Disk(w.ctx, key.DiskID()); !errors.Is(err, quarantine.ErrNotFound) {
+			t.Errorf("adopted: %v", err)
+		}
+		if got := w.recordOf(key); got != before {
+			t.Errorf("the record was written over: %s", got)
+		}
+	})
+	t.Run("an unsealed one is sealed", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		rename(w, key)
+		w.ceph.CloudUnseal(key)
+		w.reconcile()
+		w.intact(key)
+	})
+	t.Run("what only the cloud's key says is not believed", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		rename(w, key)
+		w.custody.entries = nil
+		w.reconcile()
+		w.is(key, quarantine.Quarantined)
+	})
+	t.Run("what was given back there is adopted when it dies", func(t *testing.T) {
+		b, err := quarantine.EncodeRecord(quarantine.Disk{ID: other.Key("1").DiskID(), Key: other.Key("1"), State: quarantine.Restored})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := quarantine.DecodeRecord(vms.Key("1"), b); !errors.Is(err, quarantine.ErrNoRecord) || errors.Is(err, quarantine.ErrConflict) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("its rows are not lost", func(t *testing.T) {
+		w := newWorld(t)
+		key := w.quarantined()
+		moved := w.disk(key)
+		moved.Key.Pool, moved.Version = other.Pool, 0
+		moved.ID = moved.Key.DiskID()
+		if _, err := w.store.PutDisk(w.ctx, moved); err != nil {
+			t.Fatal(err)
+		}
+		rep := w.reconcile()
+		if it := did(rep, "check"); len(it) != 1 || it[0].Disk != moved.ID || it[0].Error == "" {
+			t.Errorf("%+v", rep.Items)
+		}
+		w.is(moved.Key, quarantine.Quarantined)
+		if _, err := w.restorer.InPlace(w.ctx, "carol", moved.ID, "needed"); !errors.Is(err, quarantine.ErrUnavailable) {
+			t.Errorf("restored: %v", err)
+		}
+		w.hold(moved.Key, "case-1")
+		if d := w.is(moved.Key, quarantine.Quarantined); !d.Held() {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// A disk whose record cannot be read yields to a pool that is too full like any other,
+// once its record was written anew.
+func TestSpoiledRecordDoesNotSpareFromEviction(t *testing.T) {
+	w := newWorld(t)
+	w.tight(1, 1)
+	keys := w.of("a", 2)
+	w.pass(quarantine.DefaultMinAge)
+	for _, k := range keys {
+		w.ceph.SetMeta(k, quarantine.RecordKey, "?")
+	}
+	w.collect()
+	w.reconcile()
+	w.collect()
+	if got := w.states(keys); got != "eq" {
+		t.Errorf("states %s", got)
 	}
 }

@@ -103,6 +103,9 @@ func (c *Ceph) restoreFromTrash(key quarantine.Key, name string) error {
 	if img == nil || img.trash == nil {
 		return fmt.Errorf("restore %s from the trash: %w", key, quarantine.ErrNotFound)
 	}
+	if img.trash.removing {
+		return fmt.Errorf("restore %s from the trash: its removal has begun: %w", key, quarantine.ErrBusy)
+	}
 	if c.taken(key.PoolRef(), name) {
 		return fmt.Errorf("restore %s from the trash as %s: %w", key, name, quarantine.ErrExists)
 	}
