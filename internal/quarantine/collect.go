@@ -295,8 +295,8 @@ func (c *Collector) parallel(ctx context.Context, rep *Report, disks []Disk, may
 
 // inParallel calls work(0) … work(n-1), at most workers at once, and waits for
 // them. It starts no more when ctx ends, and then returns its error. A panic in one of
-// them is the caller's, when all have ended: in a goroutine of its own it would end the
-// daemon, past the caller's recover.
+// them is the caller's, when all that were begun have ended: in a goroutine of its own it
+// would end the daemon, past the caller's recover.
 func inParallel(ctx context.Context, workers, n int, work func(i int)) error {
 	var wg sync.WaitGroup
 	var panicked atomic.Pointer[string]
@@ -308,13 +308,13 @@ func inParallel(ctx context.Context, workers, n int, work func(i int)) error {
 		}
 	}()
 	for i := range n {
-		if panicked.Load() != nil {
-			break
-		}
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if panicked.Load() != nil { // looked at with a slot in hand: alone, none comes after it
+			break
 		}
 		wg.Add(1)
 		go func() {
