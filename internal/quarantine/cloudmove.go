@@ -61,7 +61,7 @@ func (r *Restorer) move(ctx context.Context, actor, id string, o moveOrder) (Dis
 		err = fmt.Errorf("disk %s is being read: %w", id, ErrBusy)
 	}
 	if err == nil {
-		err = inCare(r.clusters, d.Key.PoolRef()) // else the reconciler would not end what is cut short
+		err = r.answers(ctx, d.Key)
 	}
 	if err != nil {
 		return d, l.refuse(ctx, d, e, err)

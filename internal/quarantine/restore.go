@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -276,7 +275,7 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 		err = fmt.Errorf("disk %s is being read: %w", id, ErrBusy)
 	}
 	if err == nil {
-		err = inCare(r.clusters, d.Key.PoolRef()) // else the reconciler would not end what is cut short
+		err = r.answers(ctx, d.Key)
 	}
 	if err != nil {
 		return d, l.refuse(ctx, d, e, err)
@@ -302,6 +301,16 @@ func (r *Restorer) InPlace(ctx context.Context, actor, id, reason string) (Disk,
 		return err
 	})
 	return d, err
+}
+
+// answers returns ErrUnavailable where Ceph does not answer for the image, or its cluster
+// is not in the configuration any more: what is begun then waits in the row, and keeps
+// the disk from everybody, until it answers again.
+func (r *Restorer) answers(ctx context.Context, key Key) error {
+	if _, err := r.trash.FindInTrash(ctx, key); errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("look for disk %s in the trash: %w", key.DiskID(), err)
+	}
+	return nil
 }
 
 // untrash takes the image out of the trash. It is not left by a caller that
@@ -358,16 +367,6 @@ func validImageName(name string) error {
 }
 
 // protection is the full protection time of a trash entry of the pool.
-// inCare returns ErrUnavailable for a pool that is not in the configuration, maybe any
-// more: it was renamed, or taken out of there. Nobody looks after what is going on in
-// it, and that something is not there says nothing.
-func inCare(c Clusters, p PoolRef) error {
-	if slices.ContainsFunc(c.Pools(), func(pool Pool) bool { return pool.PoolRef == p }) {
-		return nil
-	}
-	return fmt.Errorf("pool %s is not in the configuration (was it renamed?): %w", p, ErrUnavailable)
-}
-
 func protection(c Clusters, p PoolRef) time.Duration {
 	for _, pool := range c.Pools() {
 		if pool.PoolRef == p {

@@ -120,12 +120,12 @@ func (r *Reconciler) checkSeal(ctx context.Context, id string, removed uint64) (
 	if err != nil || !watched(&d) {
 		return "", "", err
 	}
-	if err := inCare(r.clusters, d.Key.PoolRef()); err != nil {
-		return "check", "", fmt.Errorf("look for disk %s: %w", id, err)
-	}
 	e, err := r.trash.FindInTrash(ctx, d.Key)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		if err := inCare(r.clusters, d.Key.PoolRef()); err != nil {
+			return "check", "", fmt.Errorf("disk %s is not in the trash: %w", id, err)
+		}
 		return r.settle(ctx, r.adopter.pool(d.Key.PoolRef()), d)
 	case err != nil:
 		return "check", "", fmt.Errorf("look for disk %s in the trash: %w", id, err)
@@ -167,6 +167,15 @@ func (r *Reconciler) checkSeal(ctx context.Context, id string, removed uint64) (
 		return actSealLost, reason, fmt.Errorf("disk %s: %w", id, errSealHeld)
 	}
 	return actSealLost, reason, r.sealAnew(ctx, d)
+}
+
+// inCare returns ErrUnavailable for a pool that left the configuration. It may have been
+// renamed: that something is not there says nothing then.
+func inCare(c Clusters, p PoolRef) error {
+	if slices.ContainsFunc(c.Pools(), func(pool Pool) bool { return pool.PoolRef == p }) {
+		return nil
+	}
+	return fmt.Errorf("pool %s is not in the configuration any more (was it renamed?): %w", p, ErrUnavailable)
 }
 
 // sealLost says that the seal is lost.

@@ -276,14 +276,36 @@ func TestRenamedPool(t *testing.T) {
 			t.Errorf("%+v", rep.Items)
 		}
 		w.is(moved.Key, quarantine.Quarantined)
-		if _, err := w.restorer.InPlace(w.ctx, "carol", moved.ID, "needed"); !errors.Is(err, quarantine.ErrUnavailable) {
+		if _, err := w.restorer.InPlace(w.ctx, "carol", moved.ID, "needed"); !errors.Is(err, quarantine.ErrNotFound) {
 			t.Errorf("restored: %v", err)
 		}
+		w.is(moved.Key, quarantine.Quarantined)
 		w.hold(moved.Key, "case-1")
 		if d := w.is(moved.Key, quarantine.Quarantined); !d.Held() {
 			t.Errorf("%+v", d)
 		}
 	})
+}
+
+// Of a cluster that left the configuration nothing is called lost, and no restore is begun
+// there, which would wait in the row for ever.
+func TestRowsOfAForgottenCluster(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	far := w.disk(key)
+	far.Key.FSID, far.Version = "elsewhere", 0
+	far.ID = far.Key.DiskID()
+	if _, err := w.store.PutDisk(w.ctx, far); err != nil {
+		t.Fatal(err)
+	}
+	rep := w.reconcile()
+	if it := did(rep, "check"); len(it) != 1 || it[0].Disk != far.ID || it[0].Error == "" {
+		t.Errorf("%+v", rep.Items)
+	}
+	if _, err := w.restorer.InPlace(w.ctx, "carol", far.ID, "needed"); !errors.Is(err, quarantine.ErrUnavailable) {
+		t.Errorf("restored: %v", err)
+	}
+	w.is(far.Key, quarantine.Quarantined)
 }
 
 // A disk whose record cannot be read yields to a pool that is too full like any other,
