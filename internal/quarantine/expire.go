@@ -54,7 +54,7 @@ func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportIt
 	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
 	var err error
 	if rep.DryRun {
-		_, err = c.expirable(ctx, d.ID)
+		err = c.expirable(ctx, &d)
 	} else {
 		err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
 	}
@@ -74,8 +74,11 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) error 
 		return err
 	}
 	defer unlock()
-	d, err := c.expirable(ctx, id)
+	d, err := c.ledger.disks.Disk(ctx, id)
 	if err != nil {
+		return err
+	}
+	if err := c.expirable(ctx, &d); err != nil {
 		return err
 	}
 	if err := c.markable(ctx, &d); err != nil {
@@ -85,23 +88,20 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) error 
 	return err
 }
 
-// expirable reads the disk again and returns it if it may be marked because its time
-// is over, or why not. A plan asks no more: the records of the thousands of images that
-// a pass may mark would each have to be opened for. Where one promises more than its row,
-// the run does not mark it, and says so; a check of everything finds it before.
-func (c *Collector) expirable(ctx context.Context, id string) (Disk, error) {
-	d, err := c.ledger.disks.Disk(ctx, id)
-	if err != nil {
-		return d, err
+// expirable returns why a disk may not be marked though its time was over when it was
+// found, or nil. A plan asks no more, and not for the row again: the records of the
+// thousands of images that a pass may mark would each have to be opened for. Where one
+// promises more than its row, the run does not mark it, and says so; a check of
+// everything finds it before.
+func (c *Collector) expirable(ctx context.Context, d *Disk) error {
+	if d.State != Quarantined || !due(d, c.ledger.clock().UTC()) {
+		return refusedf("disk %s is %s and not due", d.ID, d.State)
 	}
-	if now := c.ledger.clock().UTC(); d.State != Quarantined || !due(&d, now) {
-		return d, refusedf("disk %s is %s and not due", id, d.State)
+	if err := c.ledger.lastOfKind(ctx, d); err != nil {
+		return err
 	}
-	if err := c.ledger.lastOfKind(ctx, &d); err != nil {
-		return d, err
-	}
-	_, err = c.inTrash(ctx, &d)
-	return d, err
+	_, err := c.inTrash(ctx, d)
+	return err
 }
 
 // markable returns what on the disk's image speaks against a mark, or nil. It is asked
