@@ -168,7 +168,7 @@ func (b *bench) die(ctx context.Context, servers, names []string) ([]quarantine.
 }
 
 // adoptsBeside measures how fast disks are adopted, without a collection and
-// with one at besidePace.
+// with one at the pace.
 func (b *bench) adoptsBeside(ctx context.Context, p collectPlan, n *neighbour) error {
 	for range p.beside {
 		first, err := b.died(ctx, p.adopted)
@@ -187,7 +187,7 @@ func (b *bench) adoptsBeside(ctx context.Context, p collectPlan, n *neighbour) e
 			return err
 		}
 		purged := make(chan error, 1)
-		go func() { purged <- b.ours.paced(ctx, besidePace, p.workers, p.adopted) }()
+		go func() { purged <- b.ours.paced(ctx, p.workers, p.adopted) }()
 		disks, err = b.adoptAll(ctx, p.workers, second, &n.beside)
 		if err = errors.Join(err, <-purged); err != nil {
 			return err

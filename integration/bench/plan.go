@@ -42,7 +42,7 @@ var full = plan{
 	decodeFor:  3 * time.Second,
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
-	paced:      100,
+	paced:      160,
 	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, turns: 2, quiet: 15 * time.Second},
 	far:        collectPlan{rounds: 2, disks: 320, trashPurge: 48, workers: 64, quiet: 10 * time.Second},
 }

@@ -187,11 +187,10 @@ func (p *product) purge(ctx context.Context, workers, n int) error {
 	return p.pass(ctx, p.safety, workers, "purge", n)
 }
 
-// paced is purge at so many disks a second, as a neighbour that slows down while Ceph is
-// busy.
-func (p *product) paced(ctx context.Context, perSecond float64, workers, n int) error {
+// paced is purge at the pace, as a neighbour that slows down while Ceph is busy.
+func (p *product) paced(ctx context.Context, workers, n int) error {
 	safety := p.safety
-	safety.DisksPerSecond, safety.MaxLatency = perSecond, quarantine.DefaultSafety().MaxLatency
+	safety.DisksPerSecond, safety.MaxLatency = pace, quarantine.DefaultSafety().MaxLatency
 	return p.pass(ctx, safety, workers, "purge", n)
 }
 
