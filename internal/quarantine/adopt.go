@@ -131,8 +131,9 @@ func (a *Adopter) adoptLocked(ctx context.Context, id string, e TrashEntry, capt
 		d, err = a.imported(ctx, id, e, info)
 		switch {
 		case errors.Is(err, ErrNoRecord):
-		case err != nil && !info.Sealed:
-			// Its record is left as it is, whoever wrote it. The image is protected.
+		case errors.Is(err, errForeignRecord) && !info.Sealed:
+			// Its record is left as it is, whoever wrote it. The image is protected. After
+			// no other error: that a seal is off is a sign, and must last until it is noted.
 			return d, errors.Join(err, a.ledger.around("seal", func() error { return img.Seal(ctx) }))
 		case err != nil || d.State != Pending:
 			return d, err

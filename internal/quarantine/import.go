@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// errForeignRecord is of a record that this service must not write over.
+var errForeignRecord = errors.New("its record is left as it is")
+
 // imported makes the row of an image that bears its own record, as it is when
 // the catalog was lost. ErrNoRecord if it has none that is of use; then it is
 // adopted as new.
@@ -36,7 +39,7 @@ func (a *Adopter) imported(ctx context.Context, id string, e TrashEntry, info Im
 		}
 	}
 	if err != nil && !errors.Is(err, ErrNoRecord) {
-		return Disk{}, fmt.Errorf("adopt %s: %w", e.Key, err)
+		return Disk{}, fmt.Errorf("adopt %s: %w: %w", e.Key, errForeignRecord, err)
 	}
 	recorded := d.State
 	h := a.ledger.history(ctx, id)

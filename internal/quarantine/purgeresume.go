@@ -54,8 +54,7 @@ func (c *Collector) resumeOrPlan(ctx context.Context, rep *Report, d Disk, reaso
 type purgeAt int
 
 const (
-	// purgeToFree: the image is ours, and has to be freed, if it still may be; or it
-	// is gone.
+	// purgeToFree: the image is ours, and has to be freed, if it still may be.
 	purgeToFree purgeAt = iota
 	// purgeToEnd: Ceph was removing it. It gives such an image back to nobody, and
 	// takes the same act again.
@@ -158,7 +157,7 @@ var errKept = errors.New("its purge does not go on")
 // under way that Ceph refused later; the disk may have been held or extended since.
 // The record on the image knows. After a crash it promises what the row does: a
 // purge does not write it, and it is there until Ceph removes the image itself.
-// What disagrees is protected and sealed again, and then waits, expiring, for who
+// What disagrees (errKept) is protected and sealed again by the caller, and then waits, expiring, for who
 // brings catalog and record together. Of what is in part removed already nothing is
 // sealed: it stays as it is, and the report has it.
 func (c *Collector) stillPurging(ctx context.Context, d Disk) error {

@@ -53,6 +53,30 @@ func TestWhatAPurgeMayHaveTouchedIsMarked(t *testing.T) {
 	}
 }
 
+// Whatever fails while a lost catalog is read from the images, that a seal was off is
+// noted in the end, also when only the record tells of it.
+func TestDoubtOutlastsAFailedImport(t *testing.T) {
+	for at, reached := 1, true; reached; at++ {
+		w := newWorld(t)
+		key := w.expiring()
+		w.pass(grace)
+		w.ceph.FailNext("Remove", 1, fmt.Errorf("no answer: %w", quarantine.ErrUnavailable))
+		w.collect()
+		w.is(key, quarantine.Purging)
+		w.store.lose()
+		w.custody.entries = nil
+		w.restart()
+		w.proc.points, w.proc.at, w.proc.fault = nil, at, errors.New("disk full")
+		w.reconciler.Run(w.ctx, "cron", quarantine.JobOptions{})
+		reached = len(w.proc.points) >= at
+		w.restart()
+		w.reconcile()
+		if d := w.disk(key); !d.Sealed || d.SealBrokenAt.IsZero() {
+			t.Errorf("point %d: sealed %t, broken at %s", at, d.Sealed, d.SealBrokenAt)
+		}
+	}
+}
+
 // The seal of a purge that was taken back is the disk's own from then on, also when the
 // catalog is lost: nobody has tampered with it.
 func TestSealOfATakenBackPurgeIsKnown(t *testing.T) {

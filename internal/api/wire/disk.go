@@ -55,7 +55,7 @@ type Disk struct {
 	UsedBytes    int64  `json:"used_bytes" doc:"allocated; -1 until measured"`
 	Capture      string `json:"capture" doc:"guard, driver, raced, copy or none"`
 	Sealed       bool   `json:"sealed"`
-	// SealBrokenAt is left out where nobody ever broke the seal.
+	// SealBrokenAt is left out where the seal was never off.
 	SealBrokenAt time.Time `json:"seal_broken_at,omitzero" doc:"when it was noticed that the seal had been off: somebody else had removed or replaced it, or a purge was taken back; the present one shows what was left"`
 	// Parent is the image that the disk was cloned from.
 	Parent *Parent `json:"parent,omitempty"`

@@ -93,7 +93,7 @@ func (c *Ceph) SetHealth(fsid string, h quarantine.Health) {
 	c.health[fsid] = h
 }
 
-// Health answers what SetHealth said. ErrNotFound if no pool is of that
+// Health answers what SetHealth said. ErrUnavailable if no pool is of that
 // cluster.
 func (c *Ceph) Health(ctx context.Context, fsid string) (quarantine.Health, error) {
 	return call(ctx, c, Call{Verb: "Health", Pool: quarantine.PoolRef{FSID: fsid}}, func() (quarantine.Health, error) {
