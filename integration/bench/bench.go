@@ -189,8 +189,8 @@ const (
 	pacedWorkers = 32
 )
 
-// paced has the service purge n disks at the pace, in each turn, beside a client
-// that writes.
+// paced has the service purge n disks at the pace, in each slice of each turn, beside
+// a client that writes.
 func (b *bench) paced(ctx context.Context, n int, p collectPlan, nb *neighbour) (s score, err error) {
 	remove, err := b.clientImageOf()
 	if err != nil {
@@ -198,7 +198,7 @@ func (b *bench) paced(ctx context.Context, n int, p collectPlan, nb *neighbour) 
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	for range p.turns {
-		entries, err := b.died(ctx, n)
+		entries, err := b.died(ctx, n*p.slices)
 		if err != nil {
 			return s, err
 		}
@@ -209,9 +209,10 @@ func (b *bench) paced(ctx context.Context, n int, p collectPlan, nb *neighbour) 
 		if err := b.ours.expire(ctx, pacedWorkers, disks); err != nil {
 			return s, err
 		}
-		t, err := b.besideClient(ctx, p.quiet, func() error {
+		purge := func() error {
 			return b.timed(&s, n, func() error { return b.ours.paced(ctx, pacedWorkers, n) })
-		})
+		}
+		t, err := b.besideClient(ctx, p.quiet, slices.Repeat([]func() error{purge}, p.slices)...)
 		if err != nil {
 			return s, err
 		}

@@ -60,7 +60,7 @@ func (b *bench) clientWrite(ctx context.Context, quiet time.Duration) (_ time.Du
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	t, err := b.besideClient(ctx, quiet, func() error { return nil })
+	t, err := b.besideClient(ctx, quiet)
 	if err != nil {
 		return 0, err
 	}

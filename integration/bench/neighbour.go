@@ -24,10 +24,10 @@ type collectPlan struct {
 	// adopted are the disks that are adopted in each of beside rounds, without and
 	// with a collection.
 	beside, adopted int
-	// turns is how often disks are collected at a pace beside a client that writes,
-	// and quiet how long it writes without that, before and after each.
-	turns int
-	quiet time.Duration
+	// In each of turns a client writes, without a collection for as long as quiet, then
+	// beside one at a pace, and so on, slices times.
+	turns, slices int
+	quiet         time.Duration
 }
 
 // neighbour is what a collection does to others, and how fast it is.
@@ -54,8 +54,8 @@ func (n *neighbour) quiet() time.Duration {
 	return median(all)
 }
 
-// turn is what a client's writes took without a collection at a pace, before it and
-// after it, and beside it.
+// turn is what a client's writes took without a collection at a pace and beside it,
+// in all slices.
 type turn struct{ quiet, busy []time.Duration }
 
 // collects has the service, bare calls and `rbd trash purge` free disks with
@@ -266,20 +266,31 @@ func pause(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// besideClient performs the act while a client writes, and has it write without
-// that before and after: what the machine does meanwhile is in both.
-func (b *bench) besideClient(ctx context.Context, quiet time.Duration, act func() error) (t turn, err error) {
+// besideClient performs the acts while a client writes, and has it write without that
+// before the first and after each. They are short, because what else the machine does
+// comes and goes within seconds, and by as much as a collection: in short slices it is
+// in both.
+func (b *bench) besideClient(ctx context.Context, quiet time.Duration, acts ...func() error) (t turn, err error) {
+	write := func(into *[]time.Duration, act func() error) error {
+		took, err := b.writesDuring(ctx, act)
+		*into = append(*into, took...)
+		return err
+	}
 	wait := func() error { return pause(ctx, quiet) }
 	// The first writes make the objects, and let what was done before come to rest.
-	for _, part := range []struct {
-		into *[]time.Duration
-		act  func() error
-	}{{new([]time.Duration), wait}, {&t.quiet, wait}, {&t.busy, act}, {&t.quiet, wait}} {
-		took, err := b.writesDuring(ctx, part.act)
-		if err != nil {
+	if err := write(new([]time.Duration), wait); err != nil {
+		return t, err
+	}
+	if err := write(&t.quiet, wait); err != nil {
+		return t, err
+	}
+	for _, act := range acts {
+		if err := write(&t.busy, act); err != nil {
 			return t, err
 		}
-		*part.into = append(*part.into, took...)
+		if err := write(&t.quiet, wait); err != nil {
+			return t, err
+		}
 	}
 	return t, nil
 }

@@ -21,8 +21,8 @@ type plan struct {
 	listen    listenPlan
 	// terminates is how many VMs of an OpenNebula are terminated at once.
 	terminates int
-	// paced is how many disks are purged at a pace: so many that the time of the
-	// last one, which is on its way when its turn has come, does not count.
+	// paced is how many disks are purged at a pace in one slice: so many that the time
+	// of the last one, which is on its way when its turn has come, does not count.
 	paced   int
 	collect collectPlan
 	// far is what is collected on a Ceph that is far, which is no other's neighbour.
@@ -42,8 +42,8 @@ var full = plan{
 	decodeFor:  3 * time.Second,
 	listen:     listenPlan{rounds: 4, ours: 12000, oslo: 1500},
 	terminates: 400,
-	paced:      160,
-	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, turns: 2, quiet: 15 * time.Second},
+	paced:      40,
+	collect:    collectPlan{rounds: 2, disks: 250, trashPurge: 64, workers: 32, beside: 2, adopted: 192, turns: 2, slices: 5, quiet: 10 * time.Second},
 	far:        collectPlan{rounds: 2, disks: 320, trashPurge: 48, workers: 64, quiet: 10 * time.Second},
 }
 
@@ -52,7 +52,7 @@ var full = plan{
 // machine is busy all the same, it is the work that is compared, not who needs a
 // hundredth more than a second beside the commit. Bare calls are no slower so than
 // with half the workers.
-var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 64, beside: 3, adopted: 256, turns: 4, quiet: 20 * time.Second}
+var manyCollected = collectPlan{rounds: 4, disks: 500, trashPurge: 96, workers: 64, beside: 3, adopted: 256, turns: 3, slices: 6, quiet: 10 * time.Second}
 
 // manyFar is as many on a Ceph that is far.
 var manyFar = collectPlan{rounds: 4, disks: 500, trashPurge: 48, workers: 64, quiet: 20 * time.Second}
@@ -69,7 +69,7 @@ var quick = plan{
 	listen:     listenPlan{rounds: 1, ours: 1000, oslo: 100},
 	terminates: 3,
 	paced:      4,
-	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, turns: 1, quiet: 100 * time.Millisecond},
+	collect:    collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, beside: 1, adopted: 4, turns: 1, slices: 2, quiet: 100 * time.Millisecond},
 	far:        collectPlan{rounds: 1, disks: 4, trashPurge: 2, workers: 4, quiet: 100 * time.Millisecond},
 }
 

@@ -187,9 +187,11 @@ func (p *product) purge(ctx context.Context, workers, n int) error {
 	return p.pass(ctx, p.safety, workers, "purge", n)
 }
 
-// paced is purge at the pace, as a neighbour that slows down while Ceph is busy.
+// paced is purge at the pace, as a neighbour that slows down while Ceph is busy. There
+// may be more that are due.
 func (p *product) paced(ctx context.Context, workers, n int) error {
 	safety := p.safety
+	safety.MaxDisks = n
 	safety.DisksPerSecond, safety.MaxLatency = pace, quarantine.DefaultSafety().MaxLatency
 	return p.pass(ctx, safety, workers, "purge", n)
 }

@@ -1,13 +1,10 @@
 package ceph
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -111,11 +108,11 @@ func (r *Registry) EachTrash(ctx context.Context, pool quarantine.PoolRef, do fu
 	if err != nil {
 		return err
 	}
-	return c.omapPages(ctx, io, pool, trashObject, trashKeyPrefix, "list the trash of "+pool.String(), func(page map[string][]byte) error {
+	return c.omapPages(ctx, io, pool, trashObject, trashKeyPrefix, "list the trash of "+pool.String(), func(page []rados.OmapKeyValue) error {
 		entries := make([]quarantine.TrashEntry, 0, len(page))
-		for k, v := range page {
-			id := strings.TrimPrefix(k, trashKeyPrefix)
-			s, _, err := decodeTrashSpec(v)
+		for _, kv := range page {
+			id := strings.TrimPrefix(kv.Key, trashKeyPrefix)
+			s, _, err := decodeTrashSpec(kv.Value)
 			if err != nil {
 				return fmt.Errorf("list the trash of %s: entry %s: %w: %w", pool, id, quarantine.ErrUnavailable, err)
 			}
@@ -123,70 +120,8 @@ func (r *Registry) EachTrash(ctx context.Context, pool quarantine.PoolRef, do fu
 				entries = append(entries, s.entry(pool.Key(id)))
 			}
 		}
-		slices.SortFunc(entries, func(a, b quarantine.TrashEntry) int { return cmp.Compare(a.Key.ImageID, b.Key.ImageID) })
 		return do(entries)
 	})
-}
-
-// omapPage is how many keys are read at once.
-const omapPage = 2048
-
-// omap reads all keys of an object of the pool that begin with the prefix. An
-// object that does not exist has none; ErrNotFound if the pool is gone.
-func (c *Cluster) omap(ctx context.Context, io *rados.IOContext, pool quarantine.PoolRef, oid, prefix, what string) (map[string][]byte, error) {
-	all := map[string][]byte{}
-	err := c.omapPages(ctx, io, pool, oid, prefix, what, func(page map[string][]byte) error {
-		maps.Copy(all, page)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-// omapPages is omap, a page at a time in the order of the keys, so that a
-// listing of millions can be left, and need not be held. An error of do ends it.
-func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quarantine.PoolRef, oid, prefix, what string, do func(map[string][]byte) error) error {
-	after := ""
-	for {
-		page, err := get(ctx, c, what, func() (map[string][]byte, error) {
-			return io.GetOmapValues(oid, after, prefix, omapPage)
-		}, nil)
-		if gone(err) {
-			return c.stands(ctx, io, pool)
-		}
-		if err != nil {
-			return err
-		}
-		// Not a page that is short: the OSD has a limit of its own.
-		if len(page) == 0 {
-			return nil
-		}
-		for k := range page {
-			after = max(after, k)
-		}
-		if err := do(page); err != nil {
-			return err
-		}
-	}
-}
-
-// omapValue reads the value of one key; nil if the object has no such key. It is no
-// listing of one: an OSD that lists looks for the next key, too, past all that were
-// removed lately.
-func omapValue(io *rados.IOContext, oid, key string) ([]byte, error) {
-	op := rados.CreateReadOp()
-	defer op.Release()
-	step := op.GetOmapValuesByKeys([]string{key})
-	if err := op.Operate(io, oid, rados.OperationNoFlag); err != nil {
-		return nil, err
-	}
-	kv, err := step.Next()
-	if err != nil || kv == nil {
-		return nil, err
-	}
-	return kv.Value, nil
 }
 
 // FindInTrash reads one entry, of those that EachTrash lists.
@@ -199,6 +134,38 @@ func (r *Registry) FindInTrash(ctx context.Context, key quarantine.Key) (quarant
 		return quarantine.TrashEntry{}, err
 	}
 	return s.entry(key), nil
+}
+
+// FindSomeInTrash reads several entries, of those that EachTrash lists.
+func (r *Registry) FindSomeInTrash(ctx context.Context, pool quarantine.PoolRef, ids []string) (map[string]quarantine.TrashEntry, error) {
+	c, io, err := r.pool(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = trashKeyPrefix + id
+	}
+	what := fmt.Sprintf("look for %d images in the trash of %s", len(ids), pool)
+	values, err := get(ctx, c, what, func() (map[string][]byte, error) { return omapValues(io, trashObject, keys) }, nil)
+	if gone(err) {
+		err = c.stands(ctx, io, pool) // a pool that never had a trash
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[string]quarantine.TrashEntry, len(values))
+	for key, value := range values {
+		id := strings.TrimPrefix(key, trashKeyPrefix)
+		s, _, err := decodeTrashSpec(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: entry %s: %w: %w", what, id, quarantine.ErrUnavailable, err)
+		}
+		if s.users() {
+			entries[id] = s.entry(pool.Key(id))
+		}
+	}
+	return entries, nil
 }
 
 // trashEntry reads one entry. ErrNotFound if the image is not in the trash.

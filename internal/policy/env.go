@@ -14,10 +14,6 @@ import (
 	"quarantine/internal/quarantine"
 )
 
-// costLimit bounds the evaluation of one rule, in CEL's own units: a hostile
-// or clumsy expression ends with an error instead of eating the daemon.
-const costLimit = 1_000_000
-
 // principal is how expressions see project, user, deleter and image.
 func principal(p quarantine.Principal) map[string]string {
 	return map[string]string{"id": p.ID, "name": p.Name}

@@ -147,7 +147,7 @@ func compileExpression(env *cel.Env, text string) (cel.Program, error) {
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("it gives %s, not true or false", ast.OutputType())
 	}
-	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1000))
+	return env.Program(ast, bounded(ast)...)
 }
 
 func compile(env *cel.Env, spec ruleSpec, base, hash string) (rule, error) {

@@ -141,10 +141,17 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	if !o.DryRun {
 		stop = c.pressure.watch(ctx, told.add)
 	}
+	left := func() ([]candidate, error) { return c.leftOver(ctx) }
+	if o.DryRun { // what restores left behind is looked for at once, as a plan removes none
+		found, end := ahead(ctx, c.leftOver)
+		defer end()
+		left = found
+	}
+	leftovers := func(ctx context.Context, rep *Report, now time.Time) error { return c.leftovers(ctx, rep, now, left) }
 	for _, phase := range []struct {
 		frees bool
 		run   func(context.Context, *Report, time.Time) error
-	}{{false, c.makeRoom}, {true, c.resume}, {true, c.purgeDue}, {false, c.expireDue}, {true, c.unsealRestored}, {false, c.leftovers}} {
+	}{{false, c.makeRoom}, {true, c.resume}, {true, c.purgeDue}, {false, c.expireDue}, {true, c.unsealRestored}, {false, leftovers}} {
 		err := ctx.Err()
 		if err == nil && !o.DryRun {
 			err = allHealthy(ctx, c.clusters, c.safety.StopChecks) // what preflight saw may be over

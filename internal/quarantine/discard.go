@@ -181,16 +181,14 @@ type candidate struct {
 	removing bool
 }
 
-// leftovers discards what restores left behind that were cut short: clones that
-// nobody works on, live or in the trash under a restore's name. A clone that the
-// image service may have taken over, which gives it no other name, is only told
-// of: nothing in Ceph tells whether it has.
-func (c *Collector) leftovers(ctx context.Context, rep *Report, now time.Time) error {
+// leftOver finds what may be left of restores that were cut short: live clones, and
+// those in the trash, under a restore's name. A trash with millions takes seconds.
+func (c *Collector) leftOver(ctx context.Context) ([]candidate, error) {
 	var found []candidate
 	for _, pool := range c.clusters.Pools() {
 		live, err := c.images.LiveImages(ctx, pool.PoolRef, RestorePrefix)
 		if err != nil {
-			return fmt.Errorf("look for leftovers of restores in %s: %w", pool.PoolRef, err)
+			return nil, fmt.Errorf("look for leftovers of restores in %s: %w", pool.PoolRef, err)
 		}
 		for name, id := range live {
 			found = append(found, candidate{key: pool.Key(id), name: name})
@@ -204,8 +202,19 @@ func (c *Collector) leftovers(ctx context.Context, rep *Report, now time.Time) e
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("look for leftovers of restores in the trash of %s: %w", pool.PoolRef, err)
+			return nil, fmt.Errorf("look for leftovers of restores in the trash of %s: %w", pool.PoolRef, err)
 		}
+	}
+	return found, nil
+}
+
+// leftovers discards what restores left behind that were cut short: those of the
+// candidates that nobody works on. A clone that the image service may have taken over,
+// which gives it no other name, is only told of: nothing in Ceph tells whether it has.
+func (c *Collector) leftovers(ctx context.Context, rep *Report, now time.Time, find func() ([]candidate, error)) error {
+	found, err := find()
+	if err != nil {
+		return err
 	}
 	for _, f := range found {
 		if err := ctx.Err(); err != nil {

@@ -273,7 +273,7 @@ func (c *Collector) evictable(ctx context.Context, id string, q ShareQuery) (Dis
 	case c.ledger.inUse(id):
 		return d, fmt.Errorf("disk %s is being read: %w", id, ErrBusy)
 	}
-	if _, err := c.inTrash(ctx, &d); err != nil {
+	if _, err := c.inTrash(ctx, &d, c.trash.FindInTrash); err != nil {
 		return d, err
 	}
 	seenOn, err := c.remover.Inspect(ctx, d.Key)

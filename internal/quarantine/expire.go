@@ -34,7 +34,11 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 		if len(page) == 0 {
 			return nil
 		}
-		items, err := c.parallel(ctx, rep, page, c.mayRemove, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d) })
+		find := c.trash.FindInTrash
+		if rep.DryRun {
+			find = findAhead(ctx, c.trash, page)
+		}
+		items, err := c.parallel(ctx, rep, page, c.mayRemove, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d, find) })
 		for i, it := range items {
 			if rep.DryRun || it.Error != "" && c.stays(ctx, &page[i]) {
 				stay++
@@ -50,11 +54,11 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 	return nil
 }
 
-func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk) ReportItem {
+func (c *Collector) expireOne(ctx context.Context, rep *Report, d Disk, find trashFinder) ReportItem {
 	item := c.item(d, "expire", "kept until "+d.RetainUntil.UTC().Format(time.RFC3339))
 	var err error
 	if rep.DryRun {
-		err = c.expirable(ctx, &d)
+		err = c.expirable(ctx, &d, find)
 	} else {
 		err = c.expire(ctx, d.ID, rep.Actor, item.Reason)
 	}
@@ -78,7 +82,7 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) error 
 	if err != nil {
 		return err
 	}
-	if err := c.expirable(ctx, &d); err != nil {
+	if err := c.expirable(ctx, &d, c.trash.FindInTrash); err != nil {
 		return err
 	}
 	if err := c.markable(ctx, &d); err != nil {
@@ -93,14 +97,14 @@ func (c *Collector) expire(ctx context.Context, id, actor, reason string) error 
 // thousands of images that a pass may mark would each have to be opened for. Where one
 // promises more than its row, the run does not mark it, and says so; a check of
 // everything finds it before.
-func (c *Collector) expirable(ctx context.Context, d *Disk) error {
+func (c *Collector) expirable(ctx context.Context, d *Disk, find trashFinder) error {
 	if d.State != Quarantined || !due(d, c.ledger.clock().UTC()) {
 		return refusedf("disk %s is %s and not due", d.ID, d.State)
 	}
 	if err := c.ledger.lastOfKind(ctx, d); err != nil {
 		return err
 	}
-	_, err := c.inTrash(ctx, d)
+	_, err := c.inTrash(ctx, d, find)
 	return err
 }
 

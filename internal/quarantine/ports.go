@@ -26,6 +26,9 @@ type Trash interface {
 	// FindInTrash returns the one entry with the key. ErrNotFound if the image
 	// is not in the trash.
 	FindInTrash(ctx context.Context, key Key) (TrashEntry, error)
+	// FindSomeInTrash returns those of the pool's images with the ids that are in the
+	// trash, by id, in one question.
+	FindSomeInTrash(ctx context.Context, pool PoolRef, ids []string) (map[string]TrashEntry, error)
 	// MoveToTrash moves the live image of that name to the trash, protected
 	// for the duration. ErrNotFound if no such name. Similar to: rbd trash mv
 	// --expires-at.

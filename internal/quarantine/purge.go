@@ -205,8 +205,8 @@ func (c *Collector) wait(ctx context.Context, d *Disk) error {
 // else's word: Ceph gives it back to nobody, so that it could not be claimed. This
 // service takes the protection off before it has Ceph remove; a row that does not know
 // of that, of a backup, lets the purge come to its end.
-func (c *Collector) inTrash(ctx context.Context, d *Disk) (TrashEntry, error) {
-	e, err := c.trash.FindInTrash(ctx, d.Key)
+func (c *Collector) inTrash(ctx context.Context, d *Disk, find trashFinder) (TrashEntry, error) {
+	e, err := find(ctx, d.Key)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return e, errNotInTrash(d)
@@ -290,7 +290,7 @@ func (c *Collector) purgeable(ctx context.Context, seen Disk, look func(context.
 	if err := mayGoWithoutCopy(ctx, l, c.clusters, &d); err != nil {
 		return d, err
 	}
-	e, err := c.inTrash(ctx, &d)
+	e, err := c.inTrash(ctx, &d, c.trash.FindInTrash)
 	switch {
 	case err != nil:
 		return d, err

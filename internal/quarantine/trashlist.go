@@ -35,3 +35,33 @@ func anyInTrash(ctx context.Context, t Trash, pool PoolRef) (bool, error) {
 	}
 	return false, err
 }
+
+// trashFinder is Trash.FindInTrash, or answers as that does.
+type trashFinder func(context.Context, Key) (TrashEntry, error)
+
+// findAhead asks for the entries of all these disks at once, of which a plan has
+// thousands. A disk that is not among the answers is asked for itself: that nothing was
+// said of it proves nothing.
+func findAhead(ctx context.Context, t Trash, disks []Disk) trashFinder {
+	ids := map[PoolRef][]string{}
+	for i := range disks {
+		key := disks[i].Key
+		ids[key.PoolRef()] = append(ids[key.PoolRef()], key.ImageID)
+	}
+	found := map[Key]TrashEntry{}
+	for pool, some := range ids {
+		entries, err := t.FindSomeInTrash(ctx, pool, some)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			found[e.Key] = e
+		}
+	}
+	return func(ctx context.Context, key Key) (TrashEntry, error) {
+		if e, ok := found[key]; ok {
+			return e, nil
+		}
+		return t.FindInTrash(ctx, key)
+	}
+}

@@ -17,6 +17,10 @@ func trashListsEveryEntry(e *env) {
 		_, err := e.Ceph.FindInTrash(e.ctx, key)
 		e.is(err, quarantine.ErrNotFound)
 	}
+	none, err := e.Ceph.FindSomeInTrash(e.ctx, e.Pool, []string{live.ImageID, "0123456789ab"})
+	if e.ok(err); len(none) != 0 {
+		e.Errorf("in a new pool's trash there are %v", none)
+	}
 	first := e.since()
 	want := map[quarantine.Key]string{}
 	for _, name := range []string{"twin", "twin", "vm-1_disk", "ünïcode name"} {
@@ -37,6 +41,10 @@ func trashListsEveryEntry(e *env) {
 		}
 		if entry.Name != name {
 			e.Errorf("%s has the name %q, want %q", key, entry.Name, name)
+		}
+		some, err := e.Ceph.FindSomeInTrash(e.ctx, e.Pool, []string{"0123456789ab", key.ImageID, live.ImageID})
+		if e.ok(err); len(some) != 1 || some[key.ImageID] != entry {
+			e.Errorf("%s is listed as %+v, and found among others as %+v", key, entry, some)
 		}
 		e.between("the deletion of "+name, entry.DeletedAt, first, 0)
 		e.between("the end of protection of "+name, entry.ProtectedUntil, first, day)

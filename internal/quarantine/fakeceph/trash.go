@@ -54,6 +54,22 @@ func (c *Ceph) FindInTrash(ctx context.Context, key quarantine.Key) (quarantine.
 	})
 }
 
+// FindSomeInTrash returns several entries.
+func (c *Ceph) FindSomeInTrash(ctx context.Context, pool quarantine.PoolRef, ids []string) (map[string]quarantine.TrashEntry, error) {
+	return call(ctx, c, Call{Verb: "FindSomeInTrash", Pool: pool}, func() (map[string]quarantine.TrashEntry, error) {
+		if err := c.known(pool); err != nil {
+			return nil, err
+		}
+		entries := map[string]quarantine.TrashEntry{}
+		for _, id := range ids {
+			if img := c.images[pool.Key(id)]; img != nil && img.trash != nil {
+				entries[id] = img.entry()
+			}
+		}
+		return entries, nil
+	})
+}
+
 func (i *image) entry() quarantine.TrashEntry {
 	return quarantine.TrashEntry{Key: i.key, Name: i.name, DeletedAt: i.trash.deletedAt, ProtectedUntil: i.trash.until, Removing: i.trash.removing}
 }

@@ -1,0 +1,36 @@
+package policy
+
+import "testing"
+
+// Only what loops in a loop, or can give more than it was given, is counted while it
+// runs.
+func TestPlain(t *testing.T) {
+	env, err := newEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		`!explained`: true,
+		`project.name == "physics" && size_bytes > 10 * GiB`:         false, // it counts no arithmetic
+		`resource_kind == "vm" && lifetime < duration("1h")`:         true,
+		`"role" in metadata && metadata["role"].startsWith("batch")`: true,
+		`in_cidr("10.0.0.1", "10.0.0.0/8") || kind in ["delete"]`:    true,
+		`addresses.exists(a, in_cidr(a, "10.0.0.0/8"))`:              true,
+		`addresses.exists(a, a == "x") || tags.all(t, t != "x")`:     true,
+		`tags.all(a, tags.all(b, a != b))`:                           false,
+		`tags.all(a, a + a != "x")`:                                  false,
+		`tags.exists_one(a, a == "x")`:                               false, // it counts
+		`original_name.replace("", original_name) == "x"`:            false,
+		`original_name + original_name == "x"`:                       false,
+		`host.matches("^node[0-9]+$")`:                               false,
+		`"a" in tags.map(t, t)`:                                      false,
+	} {
+		a, issues := env.Compile(text)
+		if err := issues.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := plain(a); got != want {
+			t.Errorf("%s: %t, want %t", text, got, want)
+		}
+	}
+}
