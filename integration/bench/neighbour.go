@@ -269,7 +269,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // besideClient performs the acts while a client writes, and has it write without that
 // before the first and after each. They are short, because what else the machine does
 // comes and goes within seconds, and by as much as a collection: in short slices it is
-// in both.
+// in both. What is written while Ceph clears up after an act counts for neither.
 func (b *bench) besideClient(ctx context.Context, quiet time.Duration, acts ...func() error) (t turn, err error) {
 	write := func(into *[]time.Duration, act func() error) error {
 		took, err := b.writesDuring(ctx, act)
@@ -286,6 +286,9 @@ func (b *bench) besideClient(ctx context.Context, quiet time.Duration, acts ...f
 	}
 	for _, act := range acts {
 		if err := write(&t.busy, act); err != nil {
+			return t, err
+		}
+		if err := write(new([]time.Duration), func() error { return pause(ctx, quiet/3) }); err != nil {
 			return t, err
 		}
 		if err := write(&t.quiet, wait); err != nil {

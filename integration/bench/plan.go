@@ -21,8 +21,9 @@ type plan struct {
 	listen    listenPlan
 	// terminates is how many VMs of an OpenNebula are terminated at once.
 	terminates int
-	// paced is how many disks are purged at a pace in one slice: so many that the time
-	// of the last one, which is on its way when its turn has come, does not count.
+	// paced is how many disks are purged at a pace in one slice: so many that what a
+	// pass takes besides, and the last one, which is on its way when its turn has come,
+	// are a small part of the time.
 	paced   int
 	collect collectPlan
 	// far is what is collected on a Ceph that is far, which is no other's neighbour.

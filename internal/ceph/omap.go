@@ -35,15 +35,21 @@ func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quara
 		page []rados.OmapKeyValue
 		err  error
 	}
+	ctx, stop := context.WithCancel(ctx)
 	from := func(after string) <-chan read {
 		ch := make(chan read, 1)
 		go func() {
+			defer close(ch)
 			page, err := get(ctx, c, what, func() ([]rados.OmapKeyValue, error) { return readOmap(io, oid, after, prefix) }, nil)
 			ch <- read{page, err}
 		}()
 		return ch
 	}
 	next := from("")
+	defer func() {
+		stop()
+		<-next // its reader has ended
+	}()
 	for {
 		r := <-next
 		switch {
@@ -56,7 +62,6 @@ func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quara
 		}
 		next = from(r.page[len(r.page)-1].Key)
 		if err := do(r.page); err != nil {
-			<-next // its reader has ended
 			return err
 		}
 	}
@@ -64,7 +69,7 @@ func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quara
 
 // readOmap reads the next keys, in their order.
 func readOmap(io *rados.IOContext, oid, after, prefix string) ([]rados.OmapKeyValue, error) {
-	page := make([]rados.OmapKeyValue, 0, omapPage)
+	var page []rados.OmapKeyValue
 	err := io.ListOmapValues(oid, after, prefix, omapPage, func(key string, value []byte) {
 		page = append(page, rados.OmapKeyValue{Key: key, Value: value})
 	})

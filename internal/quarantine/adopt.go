@@ -220,6 +220,9 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if old.State == Restored {
 		d.AliveSince = old.RestoredAt
 	}
+	if old.State == Lost { // the same life goes on
+		d.Copies, d.ExtendedUntil = old.Copies, old.ExtendedUntil
+	}
 	if ownEntry(d.Key, d.OriginalName) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName
 	}

@@ -3,11 +3,12 @@ package quarantine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 )
 
-// What is found ahead is its caller's: the value, the error, and a panic; and who calls
-// end leaves nothing running.
+// What is found ahead is its caller's: the value, the error, and a panic with its stack;
+// and who calls end leaves nothing running.
 func TestAhead(t *testing.T) {
 	ctx := context.Background()
 	found, end := ahead(ctx, func(context.Context) (int, error) { return 7, nil })
@@ -24,15 +25,16 @@ func TestAhead(t *testing.T) {
 	end()
 
 	found, end = ahead(ctx, func(context.Context) (int, error) { panic("a defect") })
-	end()
-	func() {
-		defer func() {
-			if p := recover(); p != "a defect" {
-				t.Errorf("who asks for it gets the panic %v", p)
-			}
+	for name, call := range map[string]func(){"asks for it": func() { _, _ = found() }, "does not need it": end} {
+		func() {
+			defer func() {
+				if p, _ := recover().(string); !strings.Contains(p, "a defect") || !strings.Contains(p, "TestAhead") {
+					t.Errorf("who %s gets the panic %q", name, p)
+				}
+			}()
+			call()
 		}()
-		_, _ = found()
-	}()
+	}
 
 	gone := false
 	_, end = ahead(ctx, func(ctx context.Context) (int, error) {

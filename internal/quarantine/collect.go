@@ -141,13 +141,13 @@ func (c *Collector) Run(ctx context.Context, actor string, o JobOptions) Report 
 	if !o.DryRun {
 		stop = c.pressure.watch(ctx, told.add)
 	}
-	left := func() ([]candidate, error) { return c.leftOver(ctx) }
-	if o.DryRun { // what restores left behind is looked for at once, as a plan removes none
-		found, end := ahead(ctx, c.leftOver)
+	find := func() ([]candidate, error) { return c.findLeftovers(ctx) }
+	if o.DryRun { // at once: a plan makes none and removes none
+		found, end := ahead(ctx, c.findLeftovers)
 		defer end()
-		left = found
+		find = found
 	}
-	leftovers := func(ctx context.Context, rep *Report, now time.Time) error { return c.leftovers(ctx, rep, now, left) }
+	leftovers := func(ctx context.Context, rep *Report, now time.Time) error { return c.leftovers(ctx, rep, now, find) }
 	for _, phase := range []struct {
 		frees bool
 		run   func(context.Context, *Report, time.Time) error

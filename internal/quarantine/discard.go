@@ -181,9 +181,9 @@ type candidate struct {
 	removing bool
 }
 
-// leftOver finds what may be left of restores that were cut short: live clones, and
+// findLeftovers finds what may be left of restores that were cut short: live clones, and
 // those in the trash, under a restore's name. A trash with millions takes seconds.
-func (c *Collector) leftOver(ctx context.Context) ([]candidate, error) {
+func (c *Collector) findLeftovers(ctx context.Context) ([]candidate, error) {
 	var found []candidate
 	for _, pool := range c.clusters.Pools() {
 		live, err := c.images.LiveImages(ctx, pool.PoolRef, RestorePrefix)
@@ -294,6 +294,9 @@ func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) erro
 	if err != nil || !left {
 		return err
 	}
+	if still, err := c.stillCandidate(ctx, f); err != nil || !still {
+		return err
+	}
 	id := diskOfRestore(f.name)
 	it := ReportItem{Disk: id, Pool: f.key.PoolRef().String(), Name: f.name, Act: "discard", Reason: "a restore was cut short before there was a clone of this name"}
 	point, free := "discard.name", func() error { return c.remover.FreeName(ctx, f.key, f.name) }
@@ -310,6 +313,26 @@ func (c *Collector) freeName(ctx context.Context, rep *Report, f candidate) erro
 	}
 	rep.Items = append(rep.Items, it)
 	return nil
+}
+
+// stillCandidate reports whether a name or an entry is still there: it was listed some
+// time ago, and a restore that fails takes its own away.
+func (c *Collector) stillCandidate(ctx context.Context, f candidate) (bool, error) {
+	if f.inTrash {
+		_, err := c.trash.FindInTrash(ctx, f.key)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for %s in the trash: %w", f.key, err)
+		}
+		return true, nil
+	}
+	live, err := c.images.LiveImages(ctx, f.key.PoolRef(), f.name)
+	if err != nil {
+		return false, fmt.Errorf("look for %s/%s: %w", f.key.PoolRef(), f.name, err)
+	}
+	return live[f.name] == f.key.ImageID, nil
 }
 
 // nameLeft reports whether the name is one that a restore took, without coming to an

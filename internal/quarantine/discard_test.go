@@ -96,6 +96,28 @@ func TestDiscardCutShortIsEnded(t *testing.T) {
 	}
 }
 
+// A plan lists what may be left over before all else: what has gone by the time it comes
+// to that is not in it.
+func TestPlanOfADiscardLooksAgain(t *testing.T) {
+	t.Parallel()
+	w := newCloudWorld(t)
+	_, clone := w.stranded(quarantine.AsVolume)
+	w.pass(time.Hour)
+	w.ceph.FailNext("Remove", 1, quarantine.ErrUnavailable)
+	w.collect()
+	w.ceph.CloudHollow(clone, true)
+	w.ceph.After(func(k fakeceph.Call) error {
+		if k.Verb == "HasImage" && k.Key == clone {
+			w.ceph.CloudDestroy(clone)
+		}
+		return nil
+	})
+	rep := w.collector.Run(w.ctx, "cron", quarantine.JobOptions{DryRun: true})
+	if _, there := w.ceph.Look(clone); there || rep.Stopped != "" || len(did(rep, "discard")) != 0 {
+		t.Errorf("the entry is there: %t; plan %+v", there, rep)
+	}
+}
+
 // A restore that died inside Ceph's own steps, with the clone's name taken and no
 // clone: a run of the collector frees the name, and removes nothing. What bears a
 // name of a restore's that the custody log does not know of stays, and so does what

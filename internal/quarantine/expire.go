@@ -34,9 +34,9 @@ func (c *Collector) expireDue(ctx context.Context, rep *Report, now time.Time) e
 		if len(page) == 0 {
 			return nil
 		}
-		find := c.trash.FindInTrash
+		var find trashFinder // a plan's: the run asks for each disk under its lock
 		if rep.DryRun {
-			find = findAhead(ctx, c.trash, page)
+			find = findTogether(ctx, c.trash, page)
 		}
 		items, err := c.parallel(ctx, rep, page, c.mayRemove, func(d Disk) ReportItem { return c.expireOne(ctx, rep, d, find) })
 		for i, it := range items {

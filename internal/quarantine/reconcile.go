@@ -142,13 +142,32 @@ func (r *Reconciler) adoptOne(ctx context.Context, w *run, a adoption, dry bool)
 		it.Reason = "deleted again"
 	}
 	if !dry {
-		d, err := r.adopter.Adopt(ctx, e, CaptureGuard)
+		d, err := r.adoptNow(ctx, e.Key)
 		it.Bytes = d.SizeBytes
+		if errors.Is(err, errLeftTrash) {
+			return // the next run sees where it is
+		}
 		if err != nil {
 			it.Error = err.Error()
 		}
 	}
 	w.add(it)
+}
+
+// errLeftTrash says that an entry that was listed is not in the trash any more.
+var errLeftTrash = errors.New("it is not in the trash any more")
+
+// adoptNow adopts an entry as it is now: the listing can be minutes old, and who was
+// given back meanwhile would be sealed while it runs.
+func (r *Reconciler) adoptNow(ctx context.Context, key Key) (Disk, error) {
+	e, err := r.trash.FindInTrash(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return Disk{}, errLeftTrash
+	}
+	if err != nil {
+		return Disk{}, fmt.Errorf("look for %s in the trash: %w", key, err)
+	}
+	return r.adopter.Adopt(ctx, e, CaptureGuard)
 }
 
 // absent deals with a disk that the catalog has and the listing has not, or

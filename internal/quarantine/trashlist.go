@@ -39,10 +39,10 @@ func anyInTrash(ctx context.Context, t Trash, pool PoolRef) (bool, error) {
 // trashFinder is Trash.FindInTrash, or answers as that does.
 type trashFinder func(context.Context, Key) (TrashEntry, error)
 
-// findAhead asks for the entries of all these disks at once, of which a plan has
+// findTogether asks for the entries of all these disks at once, of which a plan has
 // thousands. A disk that is not among the answers is asked for itself: that nothing was
 // said of it proves nothing.
-func findAhead(ctx context.Context, t Trash, disks []Disk) trashFinder {
+func findTogether(ctx context.Context, t Trash, disks []Disk) trashFinder {
 	ids := map[PoolRef][]string{}
 	for i := range disks {
 		key := disks[i].Key

@@ -49,3 +49,21 @@ func TestPlanAsksForEntriesAtOnce(t *testing.T) {
 		t.Errorf("one is gone from there: asked for %d alone, %d cannot go", alone, failed)
 	}
 }
+
+// What somebody takes out of the trash while the reconciler goes through it is not
+// sealed: it runs.
+func TestReconcileAdoptsNoneThatLeftTheTrash(t *testing.T) {
+	w := newWorld(t)
+	key := w.create(vms, "vol-1")
+	w.remove(key)
+	w.ceph.After(func(c fakeceph.Call) error {
+		if c.Verb == "EachTrash" && c.Pool == vms {
+			return w.ceph.CloudRestore(key, "vol-1")
+		}
+		return nil
+	})
+	rep := w.reconcile()
+	if st, _ := w.ceph.Look(key); len(rep.Items) != 0 || st.InTrash || st.Sealed {
+		t.Errorf("items %+v; in the trash: %t, sealed: %t", rep.Items, st.InTrash, st.Sealed)
+	}
+}
