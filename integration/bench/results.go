@@ -131,6 +131,7 @@ func (r *results) printCollection(w io.Writer) error {
 func (r *results) printPace(w io.Writer) {
 	nb := &r.neighbour
 	fmt.Fprintf(w, "%d disks purged in %s, told %d a second: %.2f a second\n", r.paced.n, r.paced.took.Round(time.Millisecond), pace, r.paced.perSecond())
+	fmt.Fprintln(w, "while Ceph clears up after each slice of it, what the client writes counts for neither side")
 	for _, t := range nb.client {
 		fmt.Fprintf(w, "a client's median write took %s without that, %s beside it: %+.1f %%\n",
 			median(t.quiet).Round(time.Microsecond), median(t.busy).Round(time.Microsecond), 100*t.growth())

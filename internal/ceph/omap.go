@@ -48,7 +48,7 @@ func (c *Cluster) omapPages(ctx context.Context, io *rados.IOContext, pool quara
 	next := from("")
 	defer func() {
 		stop()
-		<-next // its reader has ended
+		<-next // nobody waits for a page any more
 	}()
 	for {
 		r := <-next

@@ -20,13 +20,14 @@ func bounded(expression *cel.Ast) []cel.ProgramOption {
 }
 
 // plain reports whether an expression looks at each fact at most once for each of its
-// own parts. Its loops are over facts, a disk's few addresses or tags: one in a loop, or
-// over a list that the expression itself spells out, multiplies. So do functions that
-// give more than they were given (replace).
+// own parts. A loop may be over one fact (a disk's tags) and look at no other, nor at all
+// of that again: else the sizes of two multiply, as they do in a loop in a loop, and with
+// a list that the expression spells out its own size does. So do functions that give
+// more than they were given (replace).
 func plain(expression *cel.Ast) bool {
 	root := ast.NavigateAST(expression.NativeRep())
 	for _, loop := range loops(root) {
-		if loop.AsComprehension().IterRange().Kind() != ast.IdentKind || len(loops(loop)) > 1 { // itself
+		if loop.AsComprehension().IterRange().Kind() != ast.IdentKind || len(loops(loop)) > 1 || facts(loop) > 1 {
 			return false
 		}
 	}
@@ -38,6 +39,18 @@ func plain(expression *cel.Ast) bool {
 	return true
 }
 
+// facts counts how often a loop names something that is not its own.
+func facts(loop ast.NavigableExpr) (n int) {
+	c := loop.AsComprehension()
+	for _, name := range ast.MatchDescendants(loop, ast.KindMatcher(ast.IdentKind)) {
+		if id := name.AsIdent(); id != c.IterVar() && id != c.AccuVar() {
+			n++
+		}
+	}
+	return n
+}
+
+// loops are those in the expression, itself too.
 func loops(in ast.NavigableExpr) []ast.NavigableExpr {
 	return ast.MatchDescendants(in, ast.KindMatcher(ast.ComprehensionKind))
 }

@@ -20,6 +20,9 @@ func TestPlain(t *testing.T) {
 		`tags.all(a, a + a != "x")`:                                  false,
 		`tags.exists_one(a, a == "x")`:                               false, // it adds
 		`["a", "b"].all(x, x == "a" && x == "b")`:                    false, // its own length twice
+		`tags.all(t, t in networks)`:                                 false,
+		`tags.all(t, t in tags)`:                                     false,
+		`tags.exists(t, metadata["x"].contains(t))`:                  false,
 		`metadata.exists(k, k in ["a", "b"])`:                        true,
 		`original_name.replace("", original_name) == "x"`:            false,
 		`original_name + original_name == "x"`:                       false,

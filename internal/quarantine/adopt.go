@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -220,8 +221,8 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if old.State == Restored {
 		d.AliveSince = old.RestoredAt
 	}
-	if old.State == Lost { // the same life goes on
-		d.Copies, d.ExtendedUntil = old.Copies, old.ExtendedUntil
+	if old.State == Lost && !secondLife(&old, e) {
+		d.goesOn(&old, e, info.SealIDs, now)
 	}
 	if ownEntry(d.Key, d.OriginalName) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName
@@ -242,7 +243,26 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if err == nil {
 		a.ledger.noteAll(ctx, d, held)
 	}
+	if err == nil && !d.SealBrokenAt.IsZero() { // to the log an adoption is another life, with another seal
+		a.ledger.note(ctx, d, Entry{Act: actSealOff, Actor: "unknown", Reason: "taken off by somebody else while the disk was lost, or before", Detail: map[string]string{detailName: d.OriginalName}})
+	}
 	return d, err
+}
+
+// goesOn lets a disk that was called lost and is there again, in the same life, be what
+// it was. What it was promised begin keeps.
+func (d *Disk) goesOn(old *Disk, e TrashEntry, seals []uint64, now time.Time) {
+	d.Deletion, d.Role = old.Deletion, old.Role
+	d.Copies, d.ExtendedUntil, d.SealBrokenAt = old.Copies, old.ExtendedUntil, old.SealBrokenAt
+	if old.CopyOf != nil {
+		d.CopyOf, d.Capture = old.CopyOf, CaptureCopy
+	}
+	if ownEntry(e.Key, e.Name) && !old.DeletedAt.IsZero() {
+		d.DeletedAt = old.DeletedAt // the entry's is when this service put it back
+	}
+	if old.SealID != 0 && !slices.Contains(seals, old.SealID) {
+		d.SealBrokenAt = now
+	}
 }
 
 // finish performs steps 2 to 5.

@@ -370,19 +370,3 @@ func TestAdoptMendsASealThatCannotBeOpened(t *testing.T) {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
-
-// A disk that was lost and is there again is what it was: a hold reaches its copies, and
-// no policy takes back what a person gave it.
-func TestFoundAgainKeepsItsCopies(t *testing.T) {
-	w := newWorld(t)
-	key := w.quarantined()
-	copies := []quarantine.CopyRef{{Disk: "0123456789abcdef0123456789abcdef"}}
-	extended := w.disk(key).RetainUntil
-	w.alter(key, func(d *quarantine.Disk) {
-		d.State, d.Copies, d.ExtendedUntil = quarantine.Lost, copies, extended
-	})
-	d := w.adopt(key)
-	if d.State != quarantine.Quarantined || !slices.Equal(d.Copies, copies) || !d.ExtendedUntil.Equal(extended) {
-		t.Errorf("it is %s, with copies %v, extended until %s", d.State, d.Copies, d.ExtendedUntil)
-	}
-}

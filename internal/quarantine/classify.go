@@ -58,6 +58,8 @@ type chores struct {
 type adoption struct {
 	entry TrashEntry
 	known State
+	// moved: this run has put it there, or found no image to put there.
+	moved bool
 }
 
 // compare compares the pool's trash with its rows and hands over what is to be

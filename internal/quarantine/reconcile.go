@@ -102,7 +102,7 @@ func (r *Reconciler) onePool(ctx context.Context, w *run, pool Pool, dry bool) e
 	}
 	for _, name := range stranded {
 		if e, moved := r.retrash(ctx, w, pool, name, live[name], dry); moved {
-			r.adoptOne(ctx, w, adoption{entry: e}, dry)
+			r.adoptOne(ctx, w, adoption{entry: e, moved: true}, dry)
 		}
 	}
 	return r.compare(ctx, pool.PoolRef, func(c chores) error {
@@ -144,7 +144,7 @@ func (r *Reconciler) adoptOne(ctx context.Context, w *run, a adoption, dry bool)
 	if !dry {
 		d, err := r.adoptNow(ctx, e.Key)
 		it.Bytes = d.SizeBytes
-		if errors.Is(err, errLeftTrash) {
+		if errors.Is(err, errLeftTrash) && !a.moved {
 			return // the next run sees where it is
 		}
 		if err != nil {
