@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"math"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -39,9 +41,13 @@ func plain(expression *cel.Ast) bool {
 	return true
 }
 
-// facts counts how often a loop names something that is not its own.
+// facts counts how often a loop names something that is not its own. One whose element
+// bears its list's name is counted as many.
 func facts(loop ast.NavigableExpr) (n int) {
 	c := loop.AsComprehension()
+	if c.IterRange().AsIdent() == c.IterVar() {
+		return math.MaxInt
+	}
 	for _, name := range ast.MatchDescendants(loop, ast.KindMatcher(ast.IdentKind)) {
 		if id := name.AsIdent(); id != c.IterVar() && id != c.AccuVar() {
 			n++

@@ -22,6 +22,8 @@ func TestPlain(t *testing.T) {
 		`["a", "b"].all(x, x == "a" && x == "b")`:                    false, // its own length twice
 		`tags.all(t, t in networks)`:                                 false,
 		`tags.all(t, t in tags)`:                                     false,
+		`tags.all(tags, tags in networks)`:                           false,
+		`tags.all(t, t in .tags)`:                                    false,
 		`tags.exists(t, metadata["x"].contains(t))`:                  false,
 		`metadata.exists(k, k in ["a", "b"])`:                        true,
 		`original_name.replace("", original_name) == "x"`:            false,

@@ -221,13 +221,17 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if old.State == Restored {
 		d.AliveSince = old.RestoredAt
 	}
-	if old.State == Lost && !secondLife(&old, e) {
+	if old.State == Lost && !secondLife(&old, e) && info.SizeBytes >= 0 { // the image was opened
 		d.goesOn(&old, e, info.SealIDs, now)
 	}
 	if ownEntry(d.Key, d.OriginalName) && old.OriginalName != "" {
 		d.OriginalName = old.OriginalName
 	}
-	a.ledger.history(ctx, id).keep(&d)
+	h := a.ledger.history(ctx, id)
+	if old.State == Restored && !info.Sealed {
+		h.sealBroken = time.Time{} // that seal was of the life before
+	}
+	h.keep(&d)
 	del, err := a.explain(ctx, d)
 	if err != nil {
 		return old, fmt.Errorf("adopt %s: %w", e.Key, err)
@@ -243,8 +247,8 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 	if err == nil {
 		a.ledger.noteAll(ctx, d, held)
 	}
-	if err == nil && !d.SealBrokenAt.IsZero() { // to the log an adoption is another life, with another seal
-		a.ledger.note(ctx, d, Entry{Act: actSealOff, Actor: "unknown", Reason: "taken off by somebody else while the disk was lost, or before", Detail: map[string]string{detailName: d.OriginalName}})
+	if err == nil && old.State == Lost && !d.SealBrokenAt.IsZero() { // to the log an adoption is another life, with another seal
+		a.ledger.note(ctx, d, Entry{Act: actSealOff, Actor: "unknown", Reason: "taken off by somebody else, or by a purge that was cut short, while the disk was lost or before", Detail: map[string]string{detailName: d.OriginalName}})
 	}
 	return d, err
 }
@@ -253,7 +257,8 @@ func (a *Adopter) begin(ctx context.Context, old Disk, id string, e TrashEntry, 
 // it was. What it was promised begin keeps.
 func (d *Disk) goesOn(old *Disk, e TrashEntry, seals []uint64, now time.Time) {
 	d.Deletion, d.Role = old.Deletion, old.Role
-	d.Copies, d.ExtendedUntil, d.SealBrokenAt = old.Copies, old.ExtendedUntil, old.SealBrokenAt
+	d.Copies, d.IsolateBy, d.ExtendedUntil = old.Copies, old.IsolateBy, old.ExtendedUntil
+	d.SealBrokenAt = old.SealBrokenAt
 	if old.CopyOf != nil {
 		d.CopyOf, d.Capture = old.CopyOf, CaptureCopy
 	}

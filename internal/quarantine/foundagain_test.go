@@ -59,3 +59,39 @@ func TestFoundAgainInAnotherLife(t *testing.T) {
 		t.Errorf("it has copies %v", d.Copies)
 	}
 }
+
+// That a seal was off is of one life. In the next, whose seal nobody broke, it is
+// neither in the row nor noted anew.
+func TestANewLifeHasANewSeal(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	w.ceph.CloudUnseal(key)
+	w.reconcile()
+	if w.disk(key).SealBrokenAt.IsZero() {
+		t.Fatal("nobody has seen that the seal is off")
+	}
+	_, err := w.restorer.InPlace(w.ctx, "carol", key.DiskID(), "needed")
+	w.done(err)
+	w.collect()
+	w.pass(time.Hour)
+	w.remove(key)
+	d := w.adopt(key)
+	if acts := w.custody.of(key); !d.SealBrokenAt.IsZero() || slices.Contains(acts, "seal-off done") {
+		t.Errorf("its seal was broken at %s; the log: %q", d.SealBrokenAt, acts)
+	}
+}
+
+// An adoption that died while the image was out under its reserved name does not make
+// the disk die later than it did.
+func TestPutBackKeepsTheTimeOfDeath(t *testing.T) {
+	w := newWorld(t)
+	key := w.quarantined()
+	was := w.disk(key)
+	w.alter(key, func(d *quarantine.Disk) { d.State = quarantine.Pending })
+	w.done(w.ceph.RestoreFromTrash(w.ctx, key, key.ReservedName()))
+	w.pass(time.Hour)
+	w.reconcile()
+	if d := w.disk(key); d.State != quarantine.Quarantined || !d.DeletedAt.Equal(was.DeletedAt) || d.DeletionID() != was.DeletionID() {
+		t.Errorf("it is %s, died at %s, is explained by %q", d.State, d.DeletedAt, d.DeletionID())
+	}
+}

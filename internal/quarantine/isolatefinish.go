@@ -16,6 +16,7 @@ func copyDisk(d Disk, pool Pool, key Key, sum, reason string, now time.Time) Dis
 	c := d
 	c.ID, c.Key, c.State, c.Version = key.DiskID(), key, Quarantined, 0
 	c.Capture, c.Parent, c.Copies, c.IsolateBy = CaptureCopy, nil, nil, ""
+	c.SealID, c.DataPool = 0, "" // its own are known when it is sealed
 	c.Sealed, c.UsedBytes, c.ProtectedUntil = true, -1, now.Add(pool.Protect)
 	c.ExpiringAt, c.EarlyBy, c.EarlyReason, c.Intent, c.RecordStale, c.AliveSince = time.Time{}, "", "", "", false, time.Time{}
 	c.PurgedAt, c.RestoredAt, c.RestoredTo = time.Time{}, time.Time{}, ""

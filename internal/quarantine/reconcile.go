@@ -266,7 +266,7 @@ func (r *Reconciler) settleLive(ctx context.Context, pool Pool, d Disk) (act, re
 		if err := r.trash.MoveToTrash(ctx, ref, name, pool.Protect); err != nil {
 			return "retrash", "left under its reserved name", fmt.Errorf("move disk %s back to the trash: %w", d.ID, err)
 		}
-		e := TrashEntry{Key: d.Key, Name: d.OriginalName, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect).UTC().Truncate(time.Second)}
+		e := TrashEntry{Key: d.Key, Name: name, DeletedAt: now, ProtectedUntil: now.Add(pool.Protect).UTC().Truncate(time.Second)}
 		_, _, err := r.settleInTrash(ctx, d, e)
 		return "retrash", "left under its reserved name", err
 	}
