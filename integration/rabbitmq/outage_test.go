@@ -115,7 +115,8 @@ func TestExchangeDeleted(t *testing.T) {
 	eventually(t, "the queue is bound again", func() bool { return p.send(t.Context(), rs[0]) == nil })
 	c.publish(rs[1:]...)
 	eventually(t, "messages flow", func() bool { return s.has(expected(t, rs)) })
-	if ups := s.states(); len(ups) != 1 {
+	// One that goes while the queue is just being bound to it ends the channel.
+	if ups := s.states(); len(ups) != 1 && s.lines("NOT_FOUND - no exchange") == 0 {
 		t.Errorf("connections went up and down: %v", ups)
 	}
 }

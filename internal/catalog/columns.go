@@ -104,12 +104,39 @@ func cut(t *time.Time) {
 // encoding/json's own rules, but that what is wrong is found on the way, and not looked
 // for before.
 func decodeDisk(record []byte, version int64, stale bool) (quarantine.Disk, error) {
-	var d quarantine.Disk
-	if err := fastjson.Unmarshal(record, &d, jsonv1.DefaultOptionsV1(), jsonv1.ReportErrorsWithLegacySemantics(false)); err != nil {
-		return d, unavailable(err, "decode a disk's row")
+	var r diskRow
+	if err := fastjson.Unmarshal(record, &r, jsonv1.DefaultOptionsV1(), jsonv1.ReportErrorsWithLegacySemantics(false)); err != nil {
+		return quarantine.Disk{}, unavailable(err, "decode a disk's row")
 	}
+	d := r.Disk
+	d.Decision = quarantine.Decision(r.Decision.plainDecision)
+	d.Decision.Retain, d.Decision.Min = time.Duration(r.Decision.Retain), time.Duration(r.Decision.Min)
 	d.Version, d.RecordStale = version, stale
 	return d, nil
+}
+
+// diskRow is a disk as its record has it. The decision's own UnmarshalJSON, which is for
+// everybody, would have encoding/json read that part a second time.
+type diskRow struct {
+	quarantine.Disk
+	Decision decisionRow `json:"decision"`
+}
+
+type plainDecision quarantine.Decision
+
+type decisionRow struct {
+	plainDecision
+	Retain period `json:"retain"`
+	Min    period `json:"min"`
+}
+
+// period is a duration as records have it ("14d").
+type period time.Duration
+
+func (p *period) UnmarshalText(b []byte) error {
+	d, err := quarantine.ParseDuration(string(b))
+	*p = period(d)
+	return err
 }
 
 // kept is what is read of a disk's row.

@@ -3,9 +3,6 @@ package quarantine
 import (
 	"encoding/json"
 	"time"
-
-	fastjson "github.com/go-json-experiment/json"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // Durations in JSON are written as people write them ("14d"), in records and
@@ -20,12 +17,6 @@ func (p *period) UnmarshalText(b []byte) error {
 	d, err := ParseDuration(string(b))
 	*p = period(d)
 	return err
-}
-
-// unmarshal is json.Unmarshal, in a third of its time: where a policy is weighed against
-// millions of rows, each has a decision.
-func unmarshal(b []byte, into any) error {
-	return fastjson.Unmarshal(b, into, jsonv1.DefaultOptionsV1(), jsonv1.ReportErrorsWithLegacySemantics(false))
 }
 
 // The types below have a plain twin without methods, whose duration is
@@ -47,7 +38,7 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (d *Decision) UnmarshalJSON(b []byte) error {
 	var j decisionJSON
-	if err := unmarshal(b, &j); err != nil {
+	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
 	*d = Decision(j.plainDecision)
@@ -70,7 +61,7 @@ func (s GuardSetting) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (s *GuardSetting) UnmarshalJSON(b []byte) error {
 	var j settingJSON
-	if err := unmarshal(b, &j); err != nil {
+	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
 	*s = GuardSetting(j.plainSetting)
@@ -93,7 +84,7 @@ func (p Pool) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (p *Pool) UnmarshalJSON(b []byte) error {
 	var j poolJSON
-	if err := unmarshal(b, &j); err != nil {
+	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
 	*p = Pool(j.plainPool)
