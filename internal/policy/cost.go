@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"math"
-
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -41,12 +39,12 @@ func plain(expression *cel.Ast) bool {
 	return true
 }
 
-// facts counts how often a loop names something that is not its own. One whose element
-// bears its list's name is counted as many.
+// facts counts how often a loop names something that is not its own, the fact that it is
+// over among that.
 func facts(loop ast.NavigableExpr) (n int) {
 	c := loop.AsComprehension()
 	if c.IterRange().AsIdent() == c.IterVar() {
-		return math.MaxInt
+		n = 1 // not told from its element below
 	}
 	for _, name := range ast.MatchDescendants(loop, ast.KindMatcher(ast.IdentKind)) {
 		if id := name.AsIdent(); id != c.IterVar() && id != c.AccuVar() {
