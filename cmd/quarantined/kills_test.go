@@ -248,6 +248,9 @@ func (k *killing) agree(turned time.Duration) {
 	for _, d := range disks {
 		states[d.State]++
 		k.purgedInTime(p, d.ID)
+		if _, ok := k.sums[d.OriginalName]; !ok || d.State == string(quarantine.Lost) {
+			t.Errorf("%s %s is none that died, or is lost: %+v", d.ID, d.OriginalName, d)
+		}
 		if d.EarlyBy == quarantine.EarlyByCapacity {
 			evicted++
 		}

@@ -56,13 +56,13 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 		return nil
 	}
 	seen := make([]SeenImage, 0, len(live))
-	for name, id := range live {
-		ours, err := r.ours(ctx, ref.Key(id), name)
+	for _, l := range live {
+		ours, err := r.ours(ctx, ref.Key(l.id), l.name)
 		if err != nil {
 			return err
 		}
 		if !ours {
-			seen = append(seen, SeenImage{ImageID: id, Name: name, SeenAt: now})
+			seen = append(seen, SeenImage{ImageID: l.id, Name: l.name, SeenAt: now})
 		}
 	}
 	// In small steps: the catalog has one writer, and a big pool in one step would
@@ -109,9 +109,12 @@ func (r *Reconciler) ours(ctx context.Context, key Key, name string) (bool, erro
 // cloud gives it another. It does not begin with ReservedPrefix.
 const RestorePrefix = "quarantine-restore."
 
+// liveImage is an image that has a name.
+type liveImage struct{ id, name string }
+
 // missing returns the images of the pool that were seen once and are nowhere
 // now, the ids to forget because they are accounted for, and what is live.
-func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImage, forget []string, live map[string]string, err error) {
+func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImage, forget []string, live []liveImage, err error) {
 	ref := pool.PoolRef
 	// Read before the listing: an image that comes between the two is live, and
 	// one that goes is missed by the next look.
@@ -119,11 +122,12 @@ func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImag
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if live, err = r.images.LiveImages(ctx, ref, ""); err != nil {
+	names, err := r.images.LiveImages(ctx, ref, "")
+	if err != nil {
 		return nil, nil, nil, fmt.Errorf("list the images of %s: %w", ref, err)
 	}
-	ids := make(map[string]bool, len(live))
-	for _, id := range live {
+	ids := make(map[string]bool, len(names))
+	for _, id := range names {
 		ids[id] = true
 	}
 	for _, s := range seen {
@@ -140,7 +144,41 @@ func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImag
 			missing = append(missing, s)
 		}
 	}
-	return missing, forget, live, nil
+	live, err = r.existing(ctx, ref, names, seen)
+	return missing, forget, live, err
+}
+
+// existing are the names without those that stand for no image: Ceph takes the name
+// first, and a client that dies then leaves it. Remembered, what never was would be
+// recorded as lost when the name is made over or freed. What was seen before was asked
+// for then.
+func (r *Reconciler) existing(ctx context.Context, ref PoolRef, names map[string]string, seen []SeenImage) ([]liveImage, error) {
+	known := make(map[string]bool, len(seen))
+	for _, s := range seen {
+		known[s.ImageID] = true
+	}
+	live := make([]liveImage, 0, len(names))
+	var fresh []liveImage
+	for name, id := range names {
+		if l := (liveImage{id, name}); known[id] {
+			live = append(live, l)
+		} else {
+			fresh = append(fresh, l)
+		}
+	}
+	there, errs := make([]bool, len(fresh)), make([]error, len(fresh))
+	err := inParallel(ctx, r.cfg.Workers, len(fresh), func(i int) {
+		there[i], errs[i] = r.images.HasImage(ctx, ref.Key(fresh[i].id))
+	})
+	if err = errors.Join(err, errors.Join(errs...)); err != nil {
+		return nil, fmt.Errorf("look for the images of %s: %w", ref, err)
+	}
+	for i, l := range fresh {
+		if there[i] {
+			live = append(live, l)
+		}
+	}
+	return live, nil
 }
 
 // everSeen is what was live in the pool at the last look, and what was given

@@ -217,3 +217,35 @@ func TestCopyThatOutlivedItsDiscard(t *testing.T) {
 	w.ceph.CloudDestroy(kept)
 	w.onlyLost(kept)
 }
+
+// A name that a client took, and died before there was an image, is no image that
+// could be lost when another is made of that name. The other is missed as any.
+func TestNameWithoutAnImageIsNotLost(t *testing.T) {
+	t.Parallel()
+	for name, pool := range map[string]quarantine.PoolRef{
+		"a cloud's":                     vms,
+		"of a copy that was being made": evidence,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.evidencePool()
+			name := quarantine.CopyPrefix + "0123456789abcdef"
+			if _, err := w.ceph.CloudCreateCut(pool, name); err != nil {
+				t.Fatal(err)
+			}
+			w.look()
+			if err := w.ceph.CreateImage(w.ctx, pool, name, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(day)
+			w.look()
+			if lost := w.disks(quarantine.Lost); len(lost) > 0 {
+				t.Fatalf("lost: %+v", lost)
+			}
+			key, _ := w.ceph.LookLive(pool, name)
+			w.ceph.CloudDestroy(key)
+			w.onlyLost(key)
+		})
+	}
+}
