@@ -212,11 +212,11 @@ func (a *account) missed(ctx context.Context) error {
 		return nil
 	}
 	for _, pool := range a.q.poolsOf(a.c.Cloud) {
-		missing, _, _, err := a.q.reconciler.missing(ctx, pool)
+		l, err := a.q.reconciler.lookAt(ctx, pool)
 		if err != nil {
 			return err
 		}
-		for _, m := range missing {
+		for _, m := range l.missing {
 			// It was removed at some time between its last sighting and now.
 			if !m.SeenAt.Before(a.c.To) {
 				continue

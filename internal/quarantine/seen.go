@@ -37,11 +37,11 @@ func (r *Reconciler) missedImages(ctx context.Context, w *run, dry bool) error {
 func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) error {
 	ref := pool.PoolRef
 	now := r.ledger.clock().UTC()
-	missing, forget, live, err := r.missing(ctx, pool)
+	l, err := r.lookAt(ctx, pool)
 	if err != nil {
 		return err
 	}
-	for _, m := range missing {
+	for _, m := range l.missing {
 		key := ref.Key(m.ImageID)
 		w.add(ReportItem{Disk: key.DiskID(), Pool: ref.String(), Name: m.Name, Act: "lost", Reason: missedReason(m)})
 		if dry {
@@ -50,20 +50,14 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 		if err := r.recordMissed(ctx, key, m, now); err != nil {
 			return fmt.Errorf("record that %s (%s) is lost: %w", m.Name, key, err)
 		}
-		forget = append(forget, m.ImageID)
+		l.forget = append(l.forget, m.ImageID)
 	}
 	if dry {
 		return nil
 	}
-	seen := make([]SeenImage, 0, len(live))
-	for _, l := range live {
-		ours, err := r.ours(ctx, ref.Key(l.id), l.name)
-		if err != nil {
-			return err
-		}
-		if !ours {
-			seen = append(seen, SeenImage{ImageID: l.id, Name: l.name, SeenAt: now})
-		}
+	seen, err := r.toRemember(ctx, ref, l, now)
+	if err != nil {
+		return err
 	}
 	// In small steps: the catalog has one writer, and a big pool in one step would
 	// keep adoptions waiting for seconds.
@@ -72,10 +66,55 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 			return fmt.Errorf("remember the images of %s: %w", ref, err)
 		}
 	}
-	if len(forget) == 0 {
+	if len(l.forget) == 0 {
 		return nil
 	}
-	return r.cfg.Seen.SeeImages(ctx, ref, nil, forget)
+	return r.cfg.Seen.SeeImages(ctx, ref, nil, l.forget)
+}
+
+// toRemember are the live images that a later look is to miss, if they are gone then.
+//
+// A name alone is none: Ceph takes it before it makes the image, and a client that
+// dies between the two leaves it. What never was would be recorded as lost when the
+// name is made over or freed. So Ceph is asked for what was not seen before.
+func (r *Reconciler) toRemember(ctx context.Context, ref PoolRef, l look, now time.Time) ([]SeenImage, error) {
+	known := make(map[string]bool, len(l.seen))
+	for _, s := range l.seen {
+		known[s.ImageID] = true
+	}
+	var seen, fresh []SeenImage
+	for name, id := range l.live {
+		ours, err := r.ours(ctx, ref.Key(id), name)
+		if err != nil {
+			return nil, err
+		}
+		s := SeenImage{ImageID: id, Name: name, SeenAt: now}
+		switch {
+		case ours:
+		case known[id]:
+			seen = append(seen, s)
+		default:
+			fresh = append(fresh, s)
+		}
+	}
+	there := make([]bool, len(fresh))
+	asking, stop := context.WithCancelCause(ctx) // one that fails ends them all
+	defer stop(nil)
+	err := inParallel(asking, r.cfg.Workers, len(fresh), func(i int) {
+		var err error
+		if there[i], err = r.images.HasImage(asking, ref.Key(fresh[i].ImageID)); err != nil {
+			stop(err)
+		}
+	})
+	if err != nil || asking.Err() != nil {
+		return nil, fmt.Errorf("look for the new images of %s: %w", ref, context.Cause(asking))
+	}
+	for i, s := range fresh {
+		if there[i] {
+			seen = append(seen, s)
+		}
+	}
+	return seen, nil
 }
 
 func missedReason(m SeenImage) string {
@@ -109,76 +148,43 @@ func (r *Reconciler) ours(ctx context.Context, key Key, name string) (bool, erro
 // cloud gives it another. It does not begin with ReservedPrefix.
 const RestorePrefix = "quarantine-restore."
 
-// liveImage is an image that has a name.
-type liveImage struct{ id, name string }
+// look is what a pool's live images are, compared with those that were seen before.
+type look struct {
+	seen    []SeenImage       // before
+	live    map[string]string // now: image ids by name
+	missing []SeenImage       // of those seen: nowhere now
+	forget  []string          // ids of those seen that are accounted for
+}
 
-// missing returns the images of the pool that were seen once and are nowhere
-// now, the ids to forget because they are accounted for, and what is live.
-func (r *Reconciler) missing(ctx context.Context, pool Pool) (missing []SeenImage, forget []string, live []liveImage, err error) {
+func (r *Reconciler) lookAt(ctx context.Context, pool Pool) (l look, err error) {
 	ref := pool.PoolRef
 	// Read before the listing: an image that comes between the two is live, and
 	// one that goes is missed by the next look.
-	seen, err := r.everSeen(ctx, ref)
-	if err != nil {
-		return nil, nil, nil, err
+	if l.seen, err = r.everSeen(ctx, ref); err != nil {
+		return l, err
 	}
-	names, err := r.images.LiveImages(ctx, ref, "")
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("list the images of %s: %w", ref, err)
+	if l.live, err = r.images.LiveImages(ctx, ref, ""); err != nil {
+		return l, fmt.Errorf("list the images of %s: %w", ref, err)
 	}
-	ids := make(map[string]bool, len(names))
-	for _, id := range names {
+	ids := make(map[string]bool, len(l.live))
+	for _, id := range l.live {
 		ids[id] = true
 	}
-	for _, s := range seen {
+	for _, s := range l.seen {
 		if ids[s.ImageID] {
 			continue
 		}
 		known, there, err := r.whereabouts(ctx, ref.Key(s.ImageID), s.SeenAt)
 		switch {
 		case err != nil:
-			return nil, nil, nil, err
+			return l, err
 		case known:
-			forget = append(forget, s.ImageID)
+			l.forget = append(l.forget, s.ImageID)
 		case !there:
-			missing = append(missing, s)
+			l.missing = append(l.missing, s)
 		}
 	}
-	live, err = r.existing(ctx, ref, names, seen)
-	return missing, forget, live, err
-}
-
-// existing are the names without those that stand for no image: Ceph takes the name
-// first, and a client that dies then leaves it. Remembered, what never was would be
-// recorded as lost when the name is made over or freed. What was seen before was asked
-// for then.
-func (r *Reconciler) existing(ctx context.Context, ref PoolRef, names map[string]string, seen []SeenImage) ([]liveImage, error) {
-	known := make(map[string]bool, len(seen))
-	for _, s := range seen {
-		known[s.ImageID] = true
-	}
-	live := make([]liveImage, 0, len(names))
-	var fresh []liveImage
-	for name, id := range names {
-		if l := (liveImage{id, name}); known[id] {
-			live = append(live, l)
-		} else {
-			fresh = append(fresh, l)
-		}
-	}
-	there, errs := make([]bool, len(fresh)), make([]error, len(fresh))
-	err := inParallel(ctx, r.cfg.Workers, len(fresh), func(i int) {
-		there[i], errs[i] = r.images.HasImage(ctx, ref.Key(fresh[i].id))
-	})
-	if err = errors.Join(err, errors.Join(errs...)); err != nil {
-		return nil, fmt.Errorf("look for the images of %s: %w", ref, err)
-	}
-	for i, l := range fresh {
-		if there[i] {
-			live = append(live, l)
-		}
-	}
-	return live, nil
+	return l, nil
 }
 
 // everSeen is what was live in the pool at the last look, and what was given

@@ -249,3 +249,18 @@ func TestNameWithoutAnImageIsNotLost(t *testing.T) {
 		})
 	}
 }
+
+// Where Ceph does not say whether a new image is there, the run says so, and the next
+// one remembers it.
+func TestNewImageIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := w.image(vms, "new")
+	w.ceph.FailNext("HasImage", 1, quarantine.ErrUnavailable)
+	if rep := w.reconciler.Run(w.ctx, "test", quarantine.JobOptions{}); rep.Failed() != 1 {
+		t.Errorf("Ceph does not answer: %+v", rep)
+	}
+	w.look()
+	w.ceph.CloudDestroy(key)
+	w.onlyLost(key)
+}
