@@ -24,8 +24,8 @@ const directoryObject = "rbd_directory"
 const directoryNamePrefix = "name_"
 
 // headerPrefix begins the name of an image's header object (RBD_HEADER_PREFIX
-// in Ceph's source); the id follows. The header goes last when an image is
-// removed.
+// in Ceph's source); the id follows. When an image is removed its data goes before
+// the header, and only its name, or its entry in the trash, after it.
 const headerPrefix = "rbd_header."
 
 // LiveImages reads the pool's directory by prefix, without listing the pool.

@@ -263,12 +263,14 @@ func (j *identity) resolveLost(ctx context.Context, d Disk) error {
 		if !ref.Required || !ref.Matches(d.Key.PoolRef(), d.OriginalName) {
 			continue
 		}
-		if err := j.dropLost(ctx, d, lostID(d.Deletion.ID, ref.Name), Entry{Act: "found", Actor: "adopter", Reason: "the disk arrived after all"}); err != nil {
+		if err := j.dropLost(ctx, d, lostID(d.Deletion.ID, ref.Name), Entry{Act: "found", Actor: "adopter", Reason: arrivedAfterAll}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+const arrivedAfterAll = "the disk arrived after all"
 
 // dropLost removes a lost record without an image id, in favour of d, and notes
 // why.

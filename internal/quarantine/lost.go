@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // lostDisks goes through the Deletions whose required disks should have
@@ -55,19 +54,11 @@ func (r *Reconciler) account(ctx context.Context, w *run, earlier *lives, del De
 		if !ref.Required {
 			continue
 		}
-		filter := DiskFilter{OriginalNames: []string{ref.Name}}
-		if ref.Prefix {
-			filter = DiskFilter{NamePrefix: ref.Name}
-		}
-		disks, err := r.ledger.disks.FindDisks(ctx, filter)
+		disks, own, err := r.found(ctx, &del, ref)
 		if err != nil {
-			return false, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
+			return false, err
 		}
-		// Also one that is known as lost by its image id: it is accounted for, and
-		// loudly.
-		if slices.ContainsFunc(disks, func(d Disk) bool {
-			return d.DeletionID() == del.ID && (d.State != Lost || d.Key.ImageID != "")
-		}) {
+		if own != nil {
 			continue
 		}
 		if known, err := r.explainLost(ctx, del, ref, disks); err != nil {
@@ -88,6 +79,12 @@ func (r *Reconciler) account(ctx context.Context, w *run, earlier *lives, del De
 		} else if was {
 			continue
 		}
+		// All that takes time, and what dies meanwhile is adopted.
+		if _, own, err := r.found(ctx, &del, ref); err != nil {
+			return false, err
+		} else if own != nil {
+			continue
+		}
 		w.add(ReportItem{Disk: lostID(del.ID, ref.Name), Name: ref.Name, Act: "lost", Reason: "the " + string(del.Kind) + " of " + del.ResourceID + " destroyed it, and it is nowhere"})
 		if dry {
 			continue
@@ -97,6 +94,60 @@ func (r *Reconciler) account(ctx context.Context, w *run, earlier *lives, del De
 		}
 	}
 	return all, nil
+}
+
+// found returns the disks of the name, and the one among them that is the Deletion's, or
+// nil. Also one that is known as lost by its image id: it is accounted for, and loudly.
+func (r *Reconciler) found(ctx context.Context, del *Deletion, ref DiskRef) (disks []Disk, own *Disk, err error) {
+	filter := DiskFilter{OriginalNames: []string{ref.Name}}
+	if ref.Prefix {
+		filter = DiskFilter{NamePrefix: ref.Name}
+	}
+	if disks, err = r.ledger.disks.FindDisks(ctx, filter); err != nil {
+		return nil, nil, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
+	}
+	for i, d := range disks {
+		if d.DeletionID() == del.ID && (d.State != Lost || d.Key.ImageID != "") {
+			return disks, &disks[i], nil
+		}
+	}
+	return disks, nil, nil
+}
+
+// foundAfterAll drops the records of what a Deletion required and nobody found, where
+// its disk has come since. Who adopts it does so, too (resolveLost), unless it dies
+// before, or the record was written a moment later.
+func (r *Reconciler) foundAfterAll(ctx context.Context, w *run, dry bool) error {
+	arrived := map[string]Disk{} // by the id of the record
+	err := eachDisk(ctx, r.ledger.disks, DiskFilter{States: []State{Lost}}, func(lost *Disk) error {
+		if lost.Key.ImageID != "" || lost.Deletion == nil {
+			return nil
+		}
+		for _, ref := range lost.Deletion.Disks {
+			if lostID(lost.Deletion.ID, ref.Name) != lost.ID {
+				continue
+			}
+			_, own, err := r.found(ctx, lost.Deletion, ref)
+			if err == nil && own != nil {
+				arrived[lost.ID] = *own
+			}
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("go through what was lost: %w", err)
+	}
+	for id, d := range arrived {
+		w.add(ReportItem{Disk: id, Pool: d.Key.PoolRef().String(), Name: d.OriginalName, Act: "found", Reason: arrivedAfterAll})
+		if dry {
+			continue
+		}
+		if err := r.dropLost(ctx, d, id, Entry{Act: "found", Actor: "reconciler", Reason: arrivedAfterAll}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // explainLost gives the Deletion to a disk that is known as lost by its image

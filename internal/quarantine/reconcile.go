@@ -86,7 +86,7 @@ func (r *Reconciler) reconcile(ctx context.Context, w *run, dry bool) error {
 			w.add(ReportItem{Pool: pool.PoolRef.String(), Act: "list", Error: err.Error()})
 		}
 	}
-	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.missedImages, r.lostDisks, r.measure, r.seals} {
+	for _, part := range []func(context.Context, *run, bool) error{r.staleRecords, r.unexplained, r.missedImages, r.foundAfterAll, r.lostDisks, r.measure, r.seals} {
 		if err := part(ctx, w, dry); err != nil {
 			return err
 		}

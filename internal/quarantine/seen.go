@@ -55,16 +55,8 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 	if dry {
 		return nil
 	}
-	seen, err := r.toRemember(ctx, ref, l, now)
-	if err != nil {
+	if err := r.remember(ctx, ref, l, now); err != nil {
 		return err
-	}
-	// In small steps: the catalog has one writer, and a big pool in one step would
-	// keep adoptions waiting for seconds.
-	for page := range slices.Chunk(seen, inquiryPage) {
-		if err := r.cfg.Seen.SeeImages(ctx, ref, page, nil); err != nil {
-			return fmt.Errorf("remember the images of %s: %w", ref, err)
-		}
 	}
 	if len(l.forget) == 0 {
 		return nil
@@ -72,12 +64,12 @@ func (r *Reconciler) missedIn(ctx context.Context, w *run, pool Pool, dry bool) 
 	return r.cfg.Seen.SeeImages(ctx, ref, nil, l.forget)
 }
 
-// toRemember are the live images that a later look is to miss, if they are gone then.
+// remember remembers the live images, so that a later look misses those that are gone.
 //
-// A name alone is none: Ceph takes it before it makes the image, and a client that
-// dies between the two leaves it. What never was would be recorded as lost when the
-// name is made over or freed. So Ceph is asked for what was not seen before.
-func (r *Reconciler) toRemember(ctx context.Context, ref PoolRef, l look, now time.Time) ([]SeenImage, error) {
+// A name alone is no image: Ceph takes it first, and a client that dies then leaves it.
+// What never was would be recorded as lost when the name is made over or freed. So
+// Ceph is asked for what was not seen before.
+func (r *Reconciler) remember(ctx context.Context, ref PoolRef, l look, now time.Time) error {
 	known := make(map[string]bool, len(l.seen))
 	for _, s := range l.seen {
 		known[s.ImageID] = true
@@ -86,7 +78,7 @@ func (r *Reconciler) toRemember(ctx context.Context, ref PoolRef, l look, now ti
 	for name, id := range l.live {
 		ours, err := r.ours(ctx, ref.Key(id), name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s := SeenImage{ImageID: id, Name: name, SeenAt: now}
 		switch {
@@ -97,24 +89,41 @@ func (r *Reconciler) toRemember(ctx context.Context, ref PoolRef, l look, now ti
 			fresh = append(fresh, s)
 		}
 	}
-	there := make([]bool, len(fresh))
+	// In small steps: the catalog has one writer, and a big pool in one step would
+	// keep adoptions waiting for seconds.
+	for page := range slices.Chunk(seen, inquiryPage) {
+		if err := r.cfg.Seen.SeeImages(ctx, ref, page, nil); err != nil {
+			return fmt.Errorf("remember the images of %s: %w", ref, err)
+		}
+	}
+	for page := range slices.Chunk(fresh, inquiryPage) {
+		there, err := r.existing(ctx, ref, page)
+		if err = errors.Join(err, r.cfg.Seen.SeeImages(ctx, ref, there, nil)); err != nil {
+			return fmt.Errorf("remember the new images of %s: %w", ref, err)
+		}
+	}
+	return nil
+}
+
+// existing are those of the images that Ceph has. With an error, those of which it
+// said so before.
+func (r *Reconciler) existing(ctx context.Context, ref PoolRef, images []SeenImage) ([]SeenImage, error) {
+	there := make([]bool, len(images))
 	asking, stop := context.WithCancelCause(ctx) // one that fails ends them all
 	defer stop(nil)
-	err := inParallel(asking, r.cfg.Workers, len(fresh), func(i int) {
+	err := inParallel(asking, r.cfg.Workers, len(images), func(i int) {
 		var err error
-		if there[i], err = r.images.HasImage(asking, ref.Key(fresh[i].ImageID)); err != nil {
-			stop(err)
+		if there[i], err = r.images.HasImage(asking, ref.Key(images[i].ImageID)); err != nil {
+			stop(fmt.Errorf("look for %s: %w", images[i].Name, err))
 		}
 	})
-	if err != nil || asking.Err() != nil {
-		return nil, fmt.Errorf("look for the new images of %s: %w", ref, context.Cause(asking))
-	}
-	for i, s := range fresh {
+	var existing []SeenImage
+	for i, s := range images {
 		if there[i] {
-			seen = append(seen, s)
+			existing = append(existing, s)
 		}
 	}
-	return seen, nil
+	return existing, cmp.Or(context.Cause(asking), err)
 }
 
 func missedReason(m SeenImage) string {
@@ -156,6 +165,7 @@ type look struct {
 	forget  []string          // ids of those seen that are accounted for
 }
 
+// lookAt looks at a pool, and changes nothing.
 func (r *Reconciler) lookAt(ctx context.Context, pool Pool) (l look, err error) {
 	ref := pool.PoolRef
 	// Read before the listing: an image that comes between the two is live, and

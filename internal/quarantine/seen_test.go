@@ -1,12 +1,15 @@
 package quarantine_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"quarantine/internal/quarantine"
+	"quarantine/internal/quarantine/fakeceph"
 )
 
 // given is a disk that was given back in place, and is the cloud's again.
@@ -222,15 +225,11 @@ func TestCopyThatOutlivedItsDiscard(t *testing.T) {
 // could be lost when another is made of that name. The other is missed as any.
 func TestNameWithoutAnImageIsNotLost(t *testing.T) {
 	t.Parallel()
-	for name, pool := range map[string]quarantine.PoolRef{
-		"a cloud's":                     vms,
-		"of a copy that was being made": evidence,
-	} {
+	for name, pool := range map[string]quarantine.PoolRef{diskName: vms, quarantine.CopyPrefix + "0123456789abcdef": evidence} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.evidencePool()
-			name := quarantine.CopyPrefix + "0123456789abcdef"
 			if _, err := w.ceph.CloudCreateCut(pool, name); err != nil {
 				t.Fatal(err)
 			}
@@ -250,17 +249,37 @@ func TestNameWithoutAnImageIsNotLost(t *testing.T) {
 	}
 }
 
-// Where Ceph does not say whether a new image is there, the run says so, and the next
-// one remembers it.
+// Where Ceph does not say of some new image whether it is there, the run says so, and
+// remembers the others; the next one remembers it, too.
 func TestNewImageIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	key := w.image(vms, "new")
-	w.ceph.FailNext("HasImage", 1, quarantine.ErrUnavailable)
+	w.safety.Workers = 1 // one after the other
+	w.restart()
+	const before = 3
+	for i := range before + 1 {
+		w.image(vms, fmt.Sprint("new-", i))
+	}
+	var asked atomic.Int64
+	w.ceph.Before(func(k fakeceph.Call) error {
+		if k.Verb == "HasImage" && asked.Add(1) == before+1 {
+			return quarantine.ErrUnavailable
+		}
+		return nil
+	})
+	remembered := func(want int) {
+		t.Helper()
+		if seen, err := w.store.SeenImages(w.ctx, vms); err != nil || len(seen) != want {
+			t.Errorf("%d images are remembered, want %d: %v", len(seen), want, err)
+		}
+	}
 	if rep := w.reconciler.Run(w.ctx, "test", quarantine.JobOptions{}); rep.Failed() != 1 {
 		t.Errorf("Ceph does not answer: %+v", rep)
 	}
+	remembered(before)
 	w.look()
-	w.ceph.CloudDestroy(key)
-	w.onlyLost(key)
+	remembered(before + 1)
+	if n := asked.Load(); n != before+2 {
+		t.Errorf("asked %d times", n)
+	}
 }
