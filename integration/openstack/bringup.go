@@ -100,8 +100,10 @@ func (l *Lab) tasks(guarded bool, pools *Pools) []task {
 		start("nova-api", "databases", "rabbitmq", "ceph"),
 		start("glance-api", "databases", "rabbitmq", "ceph"),
 		start("cinder-api", "databases", "rabbitmq", "ceph"),
-		start("cinder-scheduler", "databases", "rabbitmq", "ceph"),
 		start("cinder-volume", "databases", "rabbitmq", "ceph"),
+		// It asks what backends there are when it starts. Where none listens yet it waits
+		// a minute, takes orders, and fails every volume until the next report.
+		start("cinder-scheduler", "cinder-volume"),
 		{"images", []string{"keystone", "glance-api"}, l.images},
 	}
 }
