@@ -324,11 +324,7 @@ func (a *account) take(d *Deletion, ref DiskRef) bool {
 // fetch finds the disks of the deletion whenever they died.
 func (a *account) fetch(ctx context.Context, d Deletion) error {
 	for _, ref := range d.Disks {
-		filter := DiskFilter{OriginalNames: []string{ref.Name}}
-		if ref.Prefix {
-			filter = DiskFilter{NamePrefix: ref.Name}
-		}
-		disks, err := a.q.disks.FindDisks(ctx, filter)
+		disks, err := a.q.disks.FindDisks(ctx, ref.filter())
 		if err != nil {
 			return fmt.Errorf("find the disks named %q: %w", ref.Name, err)
 		}

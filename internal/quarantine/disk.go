@@ -231,6 +231,14 @@ func JoinKeys(name string) []string {
 	return keys
 }
 
+// filter finds the disks of the name, in any pool (Matches looks at that).
+func (r DiskRef) filter() DiskFilter {
+	if r.Prefix {
+		return DiskFilter{NamePrefix: r.Name}
+	}
+	return DiskFilter{OriginalNames: []string{r.Name}}
+}
+
 // Matches reports whether the reference can mean an image of this name in
 // this pool.
 func (r DiskRef) Matches(p PoolRef, name string) bool {

@@ -203,11 +203,7 @@ func (v *intercept) climbs(ctx context.Context, l liveDisk) (bool, error) {
 // earlier looks for what the reference means where it is not live: in
 // quarantine, or on its way there.
 func (v *intercept) earlier(ctx context.Context, ref DiskRef, pools []Pool) error {
-	filter := DiskFilter{OriginalNames: []string{ref.Name}}
-	if ref.Prefix {
-		filter = DiskFilter{NamePrefix: ref.Name}
-	}
-	disks, err := v.recorder.ledger.disks.FindDisks(ctx, filter)
+	disks, err := v.recorder.ledger.disks.FindDisks(ctx, ref.filter())
 	if err != nil {
 		return fmt.Errorf("find the disks named %s: %w", ref.Name, err)
 	}

@@ -99,11 +99,7 @@ func (r *Reconciler) account(ctx context.Context, w *run, earlier *lives, del De
 // found returns the disks of the name, and the one among them that is the Deletion's, or
 // nil. Also one that is known as lost by its image id: it is accounted for, and loudly.
 func (r *Reconciler) found(ctx context.Context, del *Deletion, ref DiskRef) (disks []Disk, own *Disk, err error) {
-	filter := DiskFilter{OriginalNames: []string{ref.Name}}
-	if ref.Prefix {
-		filter = DiskFilter{NamePrefix: ref.Name}
-	}
-	if disks, err = r.ledger.disks.FindDisks(ctx, filter); err != nil {
+	if disks, err = r.ledger.disks.FindDisks(ctx, ref.filter()); err != nil {
 		return nil, nil, fmt.Errorf("find the disks named %q: %w", ref.Name, err)
 	}
 	for i, d := range disks {

@@ -31,6 +31,9 @@ func TestFoundThoughItsAdoptionWasCutShort(t *testing.T) {
 		if known := len(w.disks(quarantine.Pending, quarantine.Quarantined)) == 1; len(acts(dry, "found")) == 1 != (there && known) {
 			t.Errorf("at %q: still lost (%v), and a dry run says %+v", points[len(points)-1], there, dry.Items)
 		}
+		if still := len(w.disks(quarantine.Lost)) > 0; still != there {
+			t.Errorf("at %q: a dry run has dropped the record", points[len(points)-1])
+		}
 		w.look()
 		w.is(key, quarantine.Quarantined)
 		if left := w.disks(quarantine.Lost); len(left) > 0 {

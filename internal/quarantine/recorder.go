@@ -72,11 +72,7 @@ func (r *Recorder) each(ctx context.Context, ds []Deletion, recorded func(d Dele
 func (r *Recorder) joinDisks(ctx context.Context, d Deletion) error {
 	names := map[string]bool{}
 	for _, ref := range d.Disks {
-		f := DiskFilter{OriginalNames: []string{ref.Name}}
-		if ref.Prefix {
-			f = DiskFilter{NamePrefix: ref.Name}
-		}
-		disks, err := r.ledger.disks.FindDisks(ctx, f)
+		disks, err := r.ledger.disks.FindDisks(ctx, ref.filter())
 		if err != nil {
 			return fmt.Errorf("find the disks of %s %s: %w", d.ResourceKind, d.ResourceID, err)
 		}
